@@ -1,0 +1,45 @@
+# `make` alone prints this help. Every target works from a fresh clone.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: help install run test test-compose check format lock clean
+
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "; print "Plinth: type make TARGET\n"} /^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Create .venv with the locked dependencies
+
+$(VENV)/.installed: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Plinth needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.13 ..." >&2; exit 2; }
+	@echo "Installing the locked dependencies into $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install ## Run the real thing: PostgreSQL, Redis, migrations, server (no Docker needed; Ctrl-C stops all)
+	@exec $(BIN)/app dev
+
+test: install ## Run every test (testcontainers if Docker answers, else embedded services)
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: install ## Format, lint, types, import contracts: what CI checks
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## Let ruff format and fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: install ## Compile pyproject.toml into the two hash-pinned lock files
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package plinth -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove .venv, caches and the data in .local/
+	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Plinth: a Docker-first foundation for Python services."""

@@ -1,0 +1,1 @@
+"""The WebSocket edge. Connection, heartbeat, registry and fan-out live here."""

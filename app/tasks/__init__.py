@@ -1,0 +1,1 @@
+"""The after-commit edge: tasks and the outbox, kept in PostgreSQL."""
