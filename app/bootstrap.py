@@ -1,0 +1,9 @@
+"""The only list of features, lowest rank first: importing it fills the metadata with every table."""
+
+from __future__ import annotations
+
+import app.tasks.tables  # noqa: F401  (fills the metadata)
+from app.feature import Feature
+from app.features import health, identity, memberships
+
+FEATURES: tuple[Feature, ...] = (health.feature, identity.feature, memberships.feature)

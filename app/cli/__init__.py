@@ -1,0 +1,55 @@
+"""The `app` program: one entry for every role, each command in a module of its own."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from app.cli.context import CliContext
+
+
+class LazyGroup(click.Group):
+    """Import a command only when it is called, so that `app health` never pays for Alembic."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = __import__(f"app.cli.{cmd_name}", fromlist=[cmd_name])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+# In the order in which a newcomer meets them.
+COMMANDS = ("dev", "serve", "migrate", "config", "routes", "health", "doctor")
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting, e.g. --set database.pool_max=20. May be given several times.",
+)
+@click.version_option(package_name="plinth", prog_name="app")
+@click.pass_context
+def cli(ctx: click.Context, overrides: tuple[str, ...]) -> None:
+    """Plinth: one program for every role of the service.
+
+    \b
+    Exit codes: 0 done, 1 unexpected error, 2 bad settings or usage, 3 a service did not answer
+    in time, 4 the schema does not fit this code, 5 the port is taken, 130 ended by a second signal.
+    """
+    ctx.obj = CliContext(overrides)
+
+
+def main() -> None:
+    """The console script `app`."""
+    try:
+        cli(prog_name="app")
+    except KeyboardInterrupt:
+        sys.exit(130)
