@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import app.tasks.tables  # noqa: F401  (fills the metadata)
 from app.feature import Feature
-from app.features import health, identity, memberships
+from app.features import health, identity, memberships, welcome
 
-FEATURES: tuple[Feature, ...] = (health.feature, identity.feature, memberships.feature)
+FEATURES: tuple[Feature, ...] = (health.feature, identity.feature, memberships.feature, welcome.feature)

@@ -1,0 +1,56 @@
+"""`app health`: ask a running server how it is; the image's health check, without curl or a shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, build_opener
+
+import click
+
+from app.cli.context import CliContext, pass_context
+from app.core.exit_codes import ExitCode
+
+# A proxy variable of the shell or the image must not send a loopback question elsewhere.
+DIRECT = build_opener(ProxyHandler({}))
+
+
+@click.command()
+@click.option("--live", "path", flag_value="/health/live", help="Ask only whether the process answers.")
+@click.option("--ready", "path", flag_value="/health/ready", default=True, help="Ask whether it takes work (default).")
+@click.option("--url", help="Base URL of the server; by default where server.host and server.port say.")
+@click.option("--timeout", default=3.0, show_default=True, help="Seconds to wait for the answer.")
+@pass_context
+def health(context: CliContext, path: str, url: str | None, timeout: float) -> None:
+    """Exit 0 if the server answers well, 1 with the reason if not."""
+    base = url or _local_url(context)
+    try:
+        with DIRECT.open(base.rstrip("/") + path, timeout=timeout) as answer:
+            click.echo(f"{base}{path}: {_status(answer.read())}")
+    except HTTPError as refused:
+        _fail(f"{base}{path}: {refused.code} {_status(refused.read())}")
+    except (URLError, OSError, HTTPException, ValueError) as error:
+        _fail(f"{base}{path}: no answer ({getattr(error, 'reason', error)})")
+
+
+def _local_url(context: CliContext) -> str:
+    server = context.load_settings().server
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)  # noqa: S104  (compared, not bound)
+    return f"http://{host}:{server.port}"
+
+
+def _status(body: bytes) -> str:
+    try:
+        answer = json.loads(body)
+        failed = {name: check["reason"] for name, check in answer.get("checks", {}).items() if not check["ok"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "an answer that is not Plinth's"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+    return f"{answer.get('status')}{f' ({reasons})' if reasons else ''}"
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)
+    sys.exit(ExitCode.UNEXPECTED)

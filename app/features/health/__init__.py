@@ -1,0 +1,8 @@
+"""Health: what a balancer, an orchestrator and a person may ask, answered from cached probes."""
+
+from app.feature import Feature
+from app.features.health.routes import routes
+
+feature = Feature(name="health", routes=(routes,))
+
+__all__ = ["feature"]

@@ -1,0 +1,24 @@
+"""`/` and the page behind it: proof for a newcomer that all parts answer, and where to go next."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from quart import Blueprint, Response, redirect
+from quart.typing import ResponseReturnValue
+
+routes = Blueprint("welcome", __name__)
+
+PAGE = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+
+
+@routes.get("/")
+async def root() -> ResponseReturnValue:
+    """Send a browser to the sign-in page: nobody is signed in as long as no feature signs people in."""
+    return redirect("/web/login", 302)
+
+
+@routes.get("/web/login")
+async def login() -> Response:
+    """Show that the service runs, from its own readiness."""
+    return Response(PAGE, content_type="text/html; charset=utf-8")

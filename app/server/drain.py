@@ -1,0 +1,83 @@
+"""How the server goes away: told to the balancer first, felt by no request, over by a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+
+import structlog
+from quart import Websocket
+
+from app.core.lifecycle import Lifecycle, Phase
+from app.server.engine import Connections
+from app.server.listener import queue_is_empty, refuse_new_connections
+from app.web.application import Application
+
+log = structlog.get_logger(__name__)
+
+TICK = 0.02  # seconds between looks at what is still open
+SETTLE = 0.1  # seconds in which an accepted connection's first request arrives
+CLOSE_DEADLINE = 1.0  # seconds for a peer to take its close frame or its last answer
+SERVICE_RESTART = 1012  # close code, RFC 6455 registry
+
+
+class Drain:
+    """One shutdown: `announce` runs before the engine stops accepting, `finish` beside its stopping."""
+
+    def __init__(
+        self, app: Application, listener: socket.socket, connections: Connections, *, delay: float, timeout: float
+    ) -> None:
+        """`delay` seconds of readiness 503 with open doors, then `timeout` seconds for what is running."""
+        self.app = app
+        self.lifecycle: Lifecycle = app.lifecycle
+        self.listener = listener
+        self.connections = connections
+        self.delay = delay
+        self.timeout = timeout
+
+    async def announce(self) -> None:
+        """Turn readiness to 503, let balancers notice, then take in the last connections made."""
+        self.lifecycle.phase = Phase.DRAINING
+        log.info("drain_started", delay=self.delay, requests=len(self.app.requests), connections=len(self.connections))
+        await asyncio.sleep(self.delay)
+        refuse_new_connections(self.listener)
+        while not queue_is_empty(self.listener):
+            await asyncio.sleep(TICK)
+        await asyncio.sleep(SETTLE)
+        log.info("listener_closing")
+
+    async def finish(self) -> None:
+        """Close sockets, wait for requests, cut the overlong ones, drop what does not read."""
+        self.listener.close()
+        deadline = asyncio.get_running_loop().time() + self.timeout
+        await self._close_websockets()
+        if not await self._until(lambda: not self.app.requests, deadline):
+            log.warning("requests_cut", count=self.app.cut_requests())
+            deadline += CLOSE_DEADLINE
+        if not await self._until(lambda: not len(self.connections), deadline):
+            log.warning("connections_dropped", count=self.connections.abort_all())
+        log.info("drain_finished")
+
+    async def _close_websockets(self) -> None:
+        sockets = list(self.app.websockets.items())
+        if sockets:
+            log.info("websockets_closing", count=len(sockets))
+        await asyncio.gather(*(_close_websocket(task, websocket) for task, websocket in sockets))
+
+    async def _until(self, done: Callable[[], bool], deadline: float) -> bool:
+        loop = asyncio.get_running_loop()
+        while not done():
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(TICK)
+        return True
+
+
+async def _close_websocket(task: asyncio.Task[object], websocket: Websocket) -> None:
+    # A peer that reads nothing would block the close frame for ever (stack-notes H10).
+    with contextlib.suppress(TimeoutError, RuntimeError, ConnectionError):
+        async with asyncio.timeout(CLOSE_DEADLINE):
+            await websocket.close(SERVICE_RESTART, "service restart")
+    task.cancel()

@@ -1,0 +1,95 @@
+"""Hypercorn, and the only place that touches its private names: pinned, and held by a contract test."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import hypercorn.asyncio.run
+from hypercorn.asyncio import serve
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.config import Config
+from hypercorn.typing import Framework
+from quart import Quart
+
+
+class Connections:
+    """The open TCP connections of one server run."""
+
+    def __init__(self) -> None:
+        self._open: set[TCPServer] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: TCPServer) -> None:
+        self._open.add(connection)
+
+    def discard(self, connection: TCPServer) -> None:
+        self._open.discard(connection)
+
+    def abort_all(self) -> int:
+        """Drop what is left without waiting for the peer, and say how many there were."""
+        leftover = list(self._open)
+        for connection in leftover:
+            connection.writer.transport.abort()
+        return len(leftover)
+
+
+def tracked(connections: Connections) -> type[TCPServer]:
+    """Hypercorn's connection class, entered in `connections` for as long as it is open."""
+
+    class TrackedTCPServer(TCPServer):
+        async def run(self) -> None:
+            connections.add(self)
+            try:
+                await super().run()
+            finally:
+                connections.discard(self)
+
+    return TrackedTCPServer
+
+
+async def run_engine(
+    app: Quart,
+    listener_fd: int,
+    *,
+    backlog: int,
+    connections: Connections,
+    shutdown_trigger: Callable[[], Awaitable[None]],
+    last_resort: float,
+) -> None:
+    """Serve until `shutdown_trigger` returns and every connection has ended.
+
+    `serve` is the public entry for embedding; its own graceful timeout is ignored on Python 3.12 and
+    later (stack-notes H2), so `last_resort` (seconds) is only a net below our own drain.
+    """
+    config = Config()
+    config.bind = [f"fd://{listener_fd}"]
+    config.backlog = backlog
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.graceful_timeout = last_resort
+    # Hypercorn looks the class up in this module for every connection; there is no public hook.
+    module = cast(Any, hypercorn.asyncio.run)
+    stock = module.TCPServer
+    module.TCPServer = tracked(connections)
+    try:
+        await serve(cast(Framework, app), config, shutdown_trigger=shutdown_trigger)
+    finally:
+        module.TCPServer = stock
+
+
+def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop to run on: `uvloop`, `asyncio`, or `auto` for uvloop where it is installed."""
+    if choice == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if choice == "uvloop":
+            raise
+        return None
+    return cast(Callable[[], asyncio.AbstractEventLoop], uvloop.new_event_loop)

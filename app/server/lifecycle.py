@@ -1,0 +1,116 @@
+"""One server process from settings to exit code: every step of start and stop, in order, logged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from app.core.database import DatabaseUnavailable, UnsupportedServer
+from app.core.exit_codes import ExitCode
+from app.core.lifecycle import Lifecycle, Phase
+from app.core.migrations import MigrationError, migrate_up
+from app.core.resources import Resources, open_resources
+from app.core.settings import Settings
+from app.core.telemetry import configure_logging, parse_levels
+from app.feature import Feature
+from app.server.app import create_app
+from app.server.drain import Drain
+from app.server.engine import Connections, loop_factory, run_engine
+from app.server.listener import PortTaken, base_url, open_listener
+from app.server.signals import install_stop_signals
+from app.web.application import Application
+
+log = structlog.get_logger(__name__)
+
+OnListening = Callable[[str], None]
+
+LAST_RESORT = 5.0  # seconds beyond our own deadline after which Hypercorn's own would step in
+
+# What a start can end with, besides serving: the exception, and the code that tells a supervisor.
+START_FAILURES: dict[type[Exception], ExitCode] = {
+    DatabaseUnavailable: ExitCode.SERVICE_UNAVAILABLE,
+    UnsupportedServer: ExitCode.WRONG_SCHEMA,
+    MigrationError: ExitCode.WRONG_SCHEMA,
+    PortTaken: ExitCode.PORT_TAKEN,
+    OSError: ExitCode.PORT_TAKEN,
+}
+
+
+def run_server(
+    settings: Settings, *, features: Sequence[Feature], on_listening: OnListening | None = None
+) -> int:
+    """Serve until told to stop; return the exit code. `on_listening` is given the base URL once it answers."""
+    configure_logging(parse_levels(settings.log.level), json=settings.log.json)
+    with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:
+        return runner.run(_supervise(settings, features, on_listening))
+
+
+async def _supervise(settings: Settings, features: Sequence[Feature], on_listening: OnListening | None) -> int:
+    lifecycle = Lifecycle()
+    serving = asyncio.create_task(_serve(settings, features, lifecycle, on_listening))
+    install_stop_signals(asyncio.get_running_loop(), lambda: _ask_to_stop(lifecycle, serving))
+    try:
+        await serving
+    except asyncio.CancelledError:
+        log.info("stopped", phase=lifecycle.phase)
+    except tuple(START_FAILURES) as error:
+        return _start_failed(error)
+    return ExitCode.OK
+
+
+def _ask_to_stop(lifecycle: Lifecycle, serving: asyncio.Task[None]) -> None:
+    if lifecycle.phase is Phase.STARTING:
+        serving.cancel()  # nothing is being served yet: give up the start
+    lifecycle.stop_requested.set()
+
+
+def _start_failed(error: Exception) -> int:
+    code = next(code for kind, code in START_FAILURES.items() if isinstance(error, kind))
+    log.critical("start_failed", reason=str(error), exit_code=int(code))
+    return code
+
+
+async def _serve(
+    settings: Settings, features: Sequence[Feature], lifecycle: Lifecycle, on_listening: OnListening | None
+) -> None:
+    log.info("starting", app=settings.app.name, environment=str(settings.environment), pid=os.getpid())
+    listener = open_listener(settings.server.host, settings.server.port, backlog=settings.server.backlog)
+    with listener:
+        async with open_resources(settings, lifecycle) as resources:
+            app = create_app(resources, features)
+            await _run_until_stopped(app, listener, resources, on_listening)
+        lifecycle.phase = Phase.STOPPED
+        log.info("stopped")
+
+
+async def _run_until_stopped(
+    app: Application, listener: socket.socket, resources: Resources, on_listening: OnListening | None
+) -> None:
+    server = resources.settings.server
+    connections = Connections()
+    drain = Drain(app, listener, connections, delay=server.drain_delay, timeout=server.shutdown_timeout)
+    finishing: list[asyncio.Task[None]] = []
+
+    async def stop_when_asked() -> None:
+        resources.lifecycle.phase = Phase.SERVING
+        url = base_url(listener)
+        log.info("server_listening", url=url)
+        if on_listening:
+            on_listening(url)
+        await resources.lifecycle.stop_requested.wait()
+        await drain.announce()
+        finishing.append(asyncio.create_task(drain.finish()))
+
+    await run_engine(
+        app,
+        os.dup(listener.fileno()),
+        backlog=server.backlog,
+        connections=connections,
+        shutdown_trigger=stop_when_asked,
+        last_resort=server.shutdown_timeout + LAST_RESORT,
+    )
+    await asyncio.gather(*finishing)
