@@ -38,7 +38,7 @@ COMMANDS = ("dev", "serve", "migrate", "config", "routes", "health", "doctor")
 @click.version_option(package_name="plinth", prog_name="app")
 @click.pass_context
 def cli(ctx: click.Context, overrides: tuple[str, ...]) -> None:
-    """Plinth: one program for every role of the service.
+    r"""Plinth: one program for every role of the service.
 
     \b
     Exit codes: 0 done, 1 unexpected error, 2 bad settings or usage, 3 a service did not answer

@@ -9,9 +9,12 @@ from typing import TextIO
 
 import orjson
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 ROOT = ""
+# Both of structlog's default tracebacks print local variables: passwords, tokens, whole requests.
+WITHOUT_LOCALS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 # Below these levels the libraries log query arguments (stack-notes D12) or repeat what our own events say.
 FLOORS = {"databases": logging.INFO, "asyncpg": logging.INFO, "hypercorn": logging.WARNING}
 
@@ -55,7 +58,10 @@ def configure_logging(levels: Mapping[str, int], *, json: bool, stream: TextIO =
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(stream, json=json)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_render(stream, json=json),
+            ],
         )
     )
     _install(handler, levels)
@@ -63,8 +69,11 @@ def configure_logging(levels: Mapping[str, int], *, json: bool, stream: TextIO =
 
 def _render(stream: TextIO, *, json: bool) -> list[Processor]:
     if json:
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_dumps)]
-    return [escape_control_characters, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        return [WITHOUT_LOCALS, structlog.processors.JSONRenderer(_dumps)]
+    return [
+        escape_control_characters,
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback),
+    ]
 
 
 def _dumps(event: EventDict, **_options: object) -> str:
@@ -86,7 +95,10 @@ def _install(handler: logging.Handler, levels: Mapping[str, int]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(levels[ROOT])
-    wanted = {**dict.fromkeys(FLOORS, levels[ROOT]), **{name: level for name, level in levels.items() if name}}
+    wanted = {
+        **dict.fromkeys(FLOORS, levels[ROOT]),
+        **{name: level for name, level in levels.items() if name},
+    }
     for name, level in wanted.items():
         floor = FLOORS.get(name.split(".")[0], logging.NOTSET)
         logging.getLogger(name).setLevel(max(level, floor))

@@ -27,7 +27,13 @@ class Drain:
     """One shutdown: `announce` runs before the engine stops accepting, `finish` beside its stopping."""
 
     def __init__(
-        self, app: Application, listener: socket.socket, connections: Connections, *, delay: float, timeout: float
+        self,
+        app: Application,
+        listener: socket.socket,
+        connections: Connections,
+        *,
+        delay: float,
+        timeout: float,
     ) -> None:
         """`delay` seconds of readiness 503 with open doors, then `timeout` seconds for what is running."""
         self.app = app
@@ -40,10 +46,15 @@ class Drain:
     async def announce(self) -> None:
         """Turn readiness to 503, let balancers notice, then take in the last connections made."""
         self.lifecycle.phase = Phase.DRAINING
-        log.info("drain_started", delay=self.delay, requests=len(self.app.requests), connections=len(self.connections))
+        log.info(
+            "drain_started",
+            delay=self.delay,
+            requests=len(self.app.requests),
+            connections=len(self.connections),
+        )
         await asyncio.sleep(self.delay)
         refuse_new_connections(self.listener)
-        while not queue_is_empty(self.listener):
+        while not queue_is_empty(self.listener):  # noqa: ASYNC110  (the kernel's queue has no event to wait for)
             await asyncio.sleep(TICK)
         await asyncio.sleep(SETTLE)
         log.info("listener_closing")

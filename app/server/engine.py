@@ -87,7 +87,7 @@ def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
     if choice == "asyncio":
         return None
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415  (optional: absent where it has no wheel)
     except ImportError:
         if choice == "uvloop":
             raise

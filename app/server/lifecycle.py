@@ -40,9 +40,7 @@ START_FAILURES: dict[type[Exception], ExitCode] = {
 }
 
 
-def run_server(
-    settings: Settings, *, features: Sequence[Feature], on_listening: OnListening | None = None
-) -> int:
+def run_server(settings: Settings, *, features: Sequence[Feature], on_listening: OnListening | None = None) -> int:
     """Serve until told to stop; return the exit code. `on_listening` is given the base URL once it answers."""
     configure_logging(parse_levels(settings.log.level), json=settings.log.json)
     with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:

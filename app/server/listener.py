@@ -77,9 +77,7 @@ def refuse_new_connections(listener: socket.socket) -> None:
     buffer = create_string_buffer(code)
     so_attach_filter = 26  # asm-generic/socket.h; the socket module has no name for it
     with contextlib.suppress(OSError):
-        listener.setsockopt(
-            socket.SOL_SOCKET, so_attach_filter, struct.pack("HL", len(program), addressof(buffer))
-        )
+        listener.setsockopt(socket.SOL_SOCKET, so_attach_filter, struct.pack("HL", len(program), addressof(buffer)))
 
 
 def queue_is_empty(listener: socket.socket) -> bool:

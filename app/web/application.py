@@ -84,9 +84,7 @@ class Application(Quart):
             task.cancel()
         return len(running)
 
-    async def full_dispatch_websocket(
-        self, websocket_context: WebsocketContext | None = None
-    ) -> ResponseTypes | None:
+    async def full_dispatch_websocket(self, websocket_context: WebsocketContext | None = None) -> ResponseTypes | None:
         if self.lifecycle.draining:
             return error_response(Restarting(retry_after=1))
         task = _current_task()
