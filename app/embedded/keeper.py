@@ -1,0 +1,164 @@
+"""Holds one server process for its parent: passes stop signals on, and ends the server with its parent.
+
+Run by path as a script (`python -I -S keeper.py SPEC`), so it imports the standard library only. It is a
+process of its own because the other way, PR_SET_PDEATHSIG in the parent's `preexec_fn`, exists on Linux only,
+fires when the *thread* that forked ends, and runs code in a forked copy of a threaded program.
+
+Its parent holds the other end of standard input. A line with a number is a signal for the server; end of file
+means that the parent is gone, however it went. The server's process id is the one line on standard output.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+LINUX = sys.platform == "linux"
+ORPHANS_GET = 5.0  # seconds for a dead server's own children (PostgreSQL backends) to notice by themselves
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT = 1, 8, 36, 47
+PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, CAPABILITY_VERSION_3 = 2, 1, 0x20080522
+
+
+def prctl(option: int, value: int, extra: int = 0) -> None:
+    if LINUX and ctypes.CDLL(None, use_errno=True).prctl(option, value, extra, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
+
+
+def become(uid: int, gid: int, reach: list[str]) -> None:
+    """Give root away, as PostgreSQL demands.
+
+    Folders above the data may be closed to everybody but root (a clone below /root is the usual case).
+    Opening them would change what the person chose, so only then, and only on Linux, one capability is kept.
+    """
+    prctl(PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    if all(os.access(path, os.X_OK) for path in reach):
+        return
+    if not LINUX:
+        raise PermissionError(f"user id {uid} cannot reach {' or '.join(reach)}")
+    bit = 1 << CAP_DAC_OVERRIDE
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
+    if ctypes.CDLL(None, use_errno=True).capset(header, sets):
+        raise PermissionError(f"user id {uid} cannot reach {' or '.join(reach)}, and root may not help it here")
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
+
+
+def start(spec: dict[str, Any]) -> int:
+    """Fork and exec the server; this process has one thread, so code between the two is safe."""
+    if pid := os.fork():
+        return pid
+    try:
+        log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(os.open(spec["stdin"], os.O_RDONLY), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        if spec["uid"] is not None:
+            become(spec["uid"], spec["gid"], spec["reach"])
+        prctl(PR_SET_PDEATHSIG, spec["stop_signal"])  # the keeper itself may be killed
+        os.execv(spec["command"][0], spec["command"])  # noqa: S606  (a shell is what we do not want)
+    except OSError as error:
+        os.write(2, f"FATAL:  cannot start: {error}\n".encode())
+    os._exit(127)
+
+
+def parents() -> dict[int, int]:
+    """Every process and its parent."""
+    if not LINUX:
+        lines = subprocess.run(["/bin/ps", "-A", "-o", "pid=,ppid="], check=False, capture_output=True).stdout
+        return {int(pid): int(parent) for pid, parent in (line.split() for line in lines.splitlines())}
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The command's name stands in parentheses and may hold anything, also a parenthesis.
+            found[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    return found
+
+
+def kill_descendants() -> None:
+    tree, family = parents(), {os.getpid()}
+    while grown := {pid for pid, parent in tree.items() if parent in family} - family:
+        family |= grown
+    for pid in family - {os.getpid()}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+class Keeper:
+    """Waits for the parent, the server and a deadline, whichever comes first, until no process is left."""
+
+    def __init__(self, pid: int, wake: int, spec: dict[str, Any]) -> None:
+        self.pid, self.wake = pid, wake
+        self.stop_signal: int = spec["stop_signal"]
+        self.grace: float = spec["grace"]
+        self.inputs = [sys.stdin.fileno(), wake]
+        self.deadline = float("inf")
+        self.code: int | None = None
+
+    def run(self) -> int:
+        while self.reap():
+            ready, _, _ = select.select(self.inputs, [], [], min(60.0, max(0.0, self.deadline - time.monotonic())))
+            if self.wake in ready and signal.SIGTERM in os.read(self.wake, 64):
+                self.end(self.stop_signal)
+            if sys.stdin.fileno() in ready:
+                self.obey(os.read(sys.stdin.fileno(), 16))
+            if time.monotonic() >= self.deadline:
+                kill_descendants()
+                self.deadline = time.monotonic() + 1
+        return self.code or 0
+
+    def reap(self) -> bool:
+        """Collect who has ended; False when nobody is left."""
+        while True:
+            try:
+                ended, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if not ended:
+                return True
+            if ended == self.pid:
+                self.code = os.waitstatus_to_exitcode(status)
+                self.deadline = min(self.deadline, time.monotonic() + ORPHANS_GET)
+
+    def obey(self, line: bytes) -> None:
+        if not line:
+            self.inputs = [self.wake]
+        self.end(int(line) if line else self.stop_signal)
+
+    def end(self, number: int) -> None:
+        """Signal the server; one that is stopped would sleep through it."""
+        self.deadline = min(self.deadline, time.monotonic() + self.grace)
+        if self.code is None:
+            os.kill(self.pid, number)
+            os.kill(self.pid, signal.SIGCONT)
+
+
+def main() -> int:
+    spec = json.loads(sys.argv[1])
+    heard, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # the number arrives through the pipe
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # a dead server's children come here, so none can be overlooked
+    pid = start(spec)
+    os.write(sys.stdout.fileno(), f"{pid}\n".encode())
+    return Keeper(pid, heard, spec).run() & 0xFF
+
+
+if __name__ == "__main__":
+    sys.exit(main())
