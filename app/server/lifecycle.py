@@ -6,14 +6,15 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
 from app.core.database import DatabaseUnavailable, UnsupportedServer
 from app.core.exit_codes import ExitCode
 from app.core.lifecycle import Lifecycle, Phase
-from app.core.migrations import MigrationError, migrate_up
-from app.core.resources import Resources, open_resources
+from app.core.migrations import MigrationError
+from app.core.resources import open_resources
 from app.core.settings import Settings
 from app.core.telemetry import configure_logging, parse_levels
 from app.feature import Feature
@@ -26,7 +27,8 @@ from app.web.application import Application
 
 log = structlog.get_logger(__name__)
 
-OnListening = Callable[[str], None]
+OnListening = Callable[[Settings, str], None]
+Services = Callable[[Settings], AbstractAsyncContextManager[Settings]]
 
 LAST_RESORT = 5.0  # seconds beyond our own deadline after which Hypercorn's own would step in
 
@@ -44,12 +46,14 @@ def run_server(settings: Settings, *, features: Sequence[Feature], on_listening:
     """Serve until told to stop; return the exit code. `on_listening` is given the base URL once it answers."""
     configure_logging(parse_levels(settings.log.level), json=settings.log.json)
     with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:
-        return runner.run(_supervise(settings, features, on_listening))
+        return runner.run(_supervise(settings, features, services, on_listening))
 
 
-async def _supervise(settings: Settings, features: Sequence[Feature], on_listening: OnListening | None) -> int:
+async def _supervise(
+    settings: Settings, features: Sequence[Feature], services: Services, on_listening: OnListening | None
+) -> int:
     lifecycle = Lifecycle()
-    serving = asyncio.create_task(_serve(settings, features, lifecycle, on_listening))
+    serving = asyncio.create_task(_serve(settings, features, lifecycle, services, on_listening))
     install_stop_signals(asyncio.get_running_loop(), lambda: _ask_to_stop(lifecycle, serving))
     try:
         await serving
@@ -73,33 +77,39 @@ def _start_failed(error: Exception) -> int:
 
 
 async def _serve(
-    settings: Settings, features: Sequence[Feature], lifecycle: Lifecycle, on_listening: OnListening | None
+    settings: Settings,
+    features: Sequence[Feature],
+    lifecycle: Lifecycle,
+    services: Services,
+    on_listening: OnListening | None,
 ) -> None:
     log.info("starting", app=settings.app.name, environment=str(settings.environment), pid=os.getpid())
-    listener = open_listener(settings.server.host, settings.server.port, backlog=settings.server.backlog)
-    with listener:
-        async with open_resources(settings, lifecycle) as resources:
-            app = create_app(resources, features)
-            await _run_until_stopped(app, listener, resources, on_listening)
-        lifecycle.phase = Phase.STOPPED
-        log.info("stopped")
+    server = settings.server
+    # The port first: whether it is free is known at once, and nothing has to be undone.
+    with open_listener(server.host, server.port, backlog=server.backlog) as listener:
+        async with services(settings) as settings, open_resources(settings, lifecycle) as resources:
+            app = create_app(settings, features, lifecycle=lifecycle)
+            app.resources = resources
+            await _run_until_stopped(app, settings, listener, on_listening)
+    lifecycle.phase = Phase.STOPPED
+    log.info("stopped")
 
 
 async def _run_until_stopped(
-    app: Application, listener: socket.socket, resources: Resources, on_listening: OnListening | None
+    app: Application, settings: Settings, listener: socket.socket, on_listening: OnListening | None
 ) -> None:
-    server = resources.settings.server
+    server, lifecycle = settings.server, app.lifecycle
     connections = Connections()
     drain = Drain(app, listener, connections, delay=server.drain_delay, timeout=server.shutdown_timeout)
     finishing: list[asyncio.Task[None]] = []
 
     async def stop_when_asked() -> None:
-        resources.lifecycle.phase = Phase.SERVING
+        lifecycle.phase = Phase.SERVING
         url = base_url(listener)
         log.info("server_listening", url=url)
         if on_listening:
-            on_listening(url)
-        await resources.lifecycle.stop_requested.wait()
+            on_listening(settings, url)
+        await lifecycle.stop_requested.wait()
         await drain.announce()
         finishing.append(asyncio.create_task(drain.finish()))
 

@@ -1,0 +1,68 @@
+"""`app dev`: the whole stack in one terminal, with PostgreSQL and Redis from wheels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import click
+
+from app.cli.context import CliContext, pass_context
+from app.core.settings import PROJECT_ROOT, Settings
+
+DATA = PROJECT_ROOT / ".local"
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (server.host).")
+@click.option("--port", type=int, help="Port to listen on, 0 for any free one (server.port).")
+@pass_context
+def dev(context: CliContext, host: str | None, port: int | None) -> None:
+    """Run everything here: a real PostgreSQL 18, a real Redis, migrations, server.
+
+    Needs neither Docker nor root. Ctrl-C stops all of it; the data stays in .local/ until `make clean`.
+    """
+    options = {"server.host": host, "server.port": port}
+    settings = context.load_settings(*(f"{key}={value}" for key, value in options.items() if value is not None))
+
+    from app.bootstrap import FEATURES
+    from app.server import run_server
+
+    sys.exit(run_server(settings, features=FEATURES, services=embedded_services, on_listening=print_banner))
+
+
+@asynccontextmanager
+async def embedded_services(settings: Settings) -> AsyncIterator[Settings]:
+    """Start both services with their data in `.local/`, and yield the settings with their addresses."""
+    from app.embedded import start_postgres, start_redis
+
+    database = settings.database
+    async with AsyncExitStack() as stack:
+        postgres = await start_postgres(
+            DATA / "postgres", user=database.user, password=database.password.reveal(), database=database.name
+        )
+        stack.push_async_callback(postgres.stop)
+        redis = await start_redis(DATA / "redis")
+        stack.push_async_callback(redis.stop)
+        yield replace(
+            settings,
+            database=replace(database, host=postgres.host, port=postgres.port),
+            redis=replace(settings.redis, url=redis.url),
+        )
+
+
+def print_banner(settings: Settings, url: str) -> None:
+    """Tell a newcomer what runs and what to type."""
+    lines = {
+        "Open": url,
+        "Health": f"{url}/health",
+        "Try": f"curl -s {url}/health/ready",
+        "PostgreSQL": f"{settings.database.host}:{settings.database.port}, password in .local/secrets/",
+        "Stop": "Ctrl-C (the data stays in .local/)",
+    }
+    click.echo(f"\n  {settings.app.name} is running.\n")
+    for label, value in lines.items():
+        click.echo(f"  {label + ':':<12}{value}")
+    click.echo()
