@@ -1,0 +1,51 @@
+"""Checks that need more than one key: values that are sound alone and wrong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .environment import Environment
+from .faults import Fault
+from .resolve import Value
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """`key` may not exceed `limit`, because the part above would never be used."""
+
+    key: str
+    limit: str
+    why: str
+
+
+ORDER = (
+    AtMost("database.pool_min", "database.pool_max", "a pool can't keep more connections than it may open"),
+    AtMost("database.lock_timeout", "database.statement_timeout", "the statement would be ended first"),
+    AtMost(
+        "database.migration_lock_timeout",
+        "database.migration_statement_timeout",
+        "the statement would be ended first",
+    ),
+    AtMost("server.drain_delay", "server.shutdown_timeout", "the delay is a part of the time to stop"),
+)
+
+
+def check_together(values: Mapping[str, Value], spoiled: frozenset[str], environment: Environment) -> Iterator[Fault]:
+    """The faults between keys; a key that is already faulty is left out."""
+    for rule in ORDER:
+        if not {rule.key, rule.limit} & spoiled and values[rule.key].value > values[rule.limit].value:
+            yield _too_much(rule, values[rule.key], values[rule.limit])
+    migrate = values["database.migrate_at_start"]
+    if environment is Environment.PRODUCTION and migrate.value and "database.migrate_at_start" not in spoiled:
+        yield Fault(
+            "database.migrate_at_start",
+            migrate.source,
+            "production never migrates at start: several servers would, and a failed migration would stop them all",
+            "false in production; run `app migrate up` before the servers start",
+        )
+
+
+def _too_much(rule: AtMost, value: Value, limit: Value) -> Fault:
+    wrong = f"{value.value:g} is more than {rule.limit}, which is {limit.value:g} ({limit.source}): {rule.why}"
+    return Fault(rule.key, value.source, wrong, f"at most {limit.value:g}")

@@ -1,0 +1,27 @@
+"""The kinds of value a setting can be; each reads text strictly and TOML exactly, and guesses at nothing."""
+
+from .choices import Choice, Flag
+from .database_url import DatabaseUrl
+from .kind import Kind
+from .log_levels import LogLevels
+from .numbers import Seconds, WholeNumber
+from .origins import Origins
+from .redis_url import RedisUrl
+from .secrets import SecretText
+from .text import Host, Identifier, Name
+
+__all__ = [
+    "Choice",
+    "DatabaseUrl",
+    "Flag",
+    "Host",
+    "Identifier",
+    "Kind",
+    "LogLevels",
+    "Name",
+    "Origins",
+    "RedisUrl",
+    "Seconds",
+    "SecretText",
+    "WholeNumber",
+]

@@ -1,0 +1,56 @@
+"""The URL of a PostgreSQL database, read into the parts that the settings hold.
+
+`databases` drops URL options such as sslmode without a word; here an option is understood or refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from app.core.settings.faults import Rejected
+
+from .kind import Kind, describe
+from .url import UrlParts, split_url
+
+SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
+OPTIONS = ("sslmode", "host", "port")
+DEFAULT_PORT = "5432"
+
+
+@dataclass(frozen=True)
+class DatabaseUrl(Kind[dict[str, str]]):
+    """A URL that stands for host, port, name, user, password and sslmode, each as text."""
+
+    secret: ClassVar[bool] = True
+    toml_type: ClassVar[str] = "a string"
+
+    @property
+    def accepts(self) -> str:
+        return "postgresql://user:password@host:port/name, with ?sslmode= and, for a Unix socket, ?host=/folder"
+
+    def holds_secret(self, value: dict[str, str]) -> bool:
+        return "password" in value
+
+    def from_toml(self, value: object) -> dict[str, str]:
+        if not isinstance(value, str):
+            raise Rejected(f"{describe(value, show=False)} is not a string")
+        return self.from_text(value)
+
+    def from_text(self, text: str) -> dict[str, str]:
+        url = split_url(text, schemes=SCHEMES, options=OPTIONS)
+        if "/" in url.path[1:]:
+            raise Rejected("the URL has more than one name after the host")
+        parts = {**_address(url), "name": url.path[1:], "user": url.user, "sslmode": url.options.get("sslmode", "")}
+        given = {name: value for name, value in parts.items() if value}
+        return given if url.password is None else {**given, "password": url.password}
+
+
+def _address(url: UrlParts) -> dict[str, str]:
+    folder, port = url.options.get("host"), url.options.get("port")
+    if (folder is not None and url.host) or (port is not None and url.port):
+        raise Rejected("the URL names the host or the port twice")
+    host = folder or url.host
+    number = port or (str(url.port) if url.port else "")
+    # A URL with a host and no port means 5432, not the port that a weaker layer gave another host.
+    return {"host": host, "port": number or (DEFAULT_PORT if host else "")}

@@ -1,0 +1,87 @@
+"""Lists of web origins, as CORS compares them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import SplitResult, urlsplit
+
+from app.core.settings.faults import Rejected, quote
+
+from .kind import Kind, describe
+from .text import HOST_NAME, is_address
+
+Origin = str
+DEFAULT_PORT = {"http": 80, "https": 443}
+PATH = re.compile(r"(https?://[^/?#]+)[/?#].*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Origins(Kind[tuple[Origin, ...]]):
+    """Origins in the form in which browsers send them; a later layer replaces the list, never adds to it."""
+
+    toml_type: ClassVar[str] = "an array of strings"
+
+    @property
+    def accepts(self) -> str:
+        return "origins such as https://example.com, as 'a,b' or as JSON"
+
+    def from_text(self, text: str) -> tuple[Origin, ...]:
+        if text.lstrip().startswith("["):
+            return self.from_toml(_json(text))
+        return _distinct([part.strip() for part in text.split(",")] if text.strip() else [])
+
+    def from_toml(self, value: object) -> tuple[Origin, ...]:
+        if not isinstance(value, list):
+            raise Rejected(f"{describe(value)} is not an array of strings")
+        for item in value:
+            if not isinstance(item, str):
+                raise Rejected(f"{describe(item)} in the array is not a string")
+        return _distinct(value)
+
+    def to_text(self, value: tuple[Origin, ...]) -> str:
+        return ",".join(value)
+
+    def to_json(self, value: tuple[Origin, ...]) -> object:
+        return list(value)
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Rejected(f"{quote(text)} is not valid JSON ({error})") from None
+
+
+def _distinct(items: list[str]) -> tuple[Origin, ...]:
+    return tuple(dict.fromkeys(map(parse_origin, items)))
+
+
+def parse_origin(text: str) -> Origin:
+    """Read one origin into the browser's own spelling: lower case, no default port. Raises `Rejected`."""
+    if text in {"*", "null"}:
+        raise Rejected(f"{quote(text)} would let any site call with the user's cookies")
+    if with_path := PATH.fullmatch(text):
+        raise Rejected(f"{quote(text)} has more than scheme, host and port", with_path[1])
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise Rejected(f"{quote(text)} is not an origin") from None
+    if not _sound(parts, text):
+        raise Rejected(f"{quote(text)} is not an origin")
+    suffix = "" if port in {None, DEFAULT_PORT[parts.scheme]} else f":{port}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{suffix}"
+
+
+def _sound(parts: SplitResult, text: str) -> bool:
+    host = parts.hostname or ""
+    return (
+        parts.scheme in DEFAULT_PORT
+        and "@" not in text
+        and not text.endswith(":")
+        and (is_address(host) or HOST_NAME.fullmatch(host) is not None)
+    )

@@ -1,0 +1,31 @@
+"""One layer of the settings: what it gives, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One key as one layer gives it, not yet read.
+
+    `source` is the layer as a person would name it; `text` tells text from a typed TOML value, and
+    `committed` marks a file that is under version control and may hold no secret.
+    """
+
+    key: str
+    value: object
+    source: str
+    text: bool = True
+    committed: bool = False
+
+
+@dataclass(slots=True)
+class Layer:
+    """Everything from sources of one strength."""
+
+    given: list[Given] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)

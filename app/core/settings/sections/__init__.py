@@ -1,0 +1,31 @@
+"""The sections of the settings, one frozen dataclass each."""
+
+from .app import App
+from .database import Database, PoolerMode, SslMode
+from .later import Ai, Csrf, Email, Jwt, Oidc, Payment, RateLimit, Session, Telemetry, WebSocket, Worker
+from .log import Log, LogFormat
+from .redis import Redis
+from .server import EventLoop, Server
+
+__all__ = [
+    "Ai",
+    "App",
+    "Csrf",
+    "Database",
+    "Email",
+    "EventLoop",
+    "Jwt",
+    "Log",
+    "LogFormat",
+    "Oidc",
+    "Payment",
+    "PoolerMode",
+    "RateLimit",
+    "Redis",
+    "Server",
+    "Session",
+    "SslMode",
+    "Telemetry",
+    "WebSocket",
+    "Worker",
+]
