@@ -1,0 +1,1 @@
+"""The tests mirror `app/`; `harness` is the kit they stand on."""

@@ -1,0 +1,3 @@
+"""Loads the test kit; fixtures and hooks live in `tests/harness`."""
+
+pytest_plugins = ["pytester", "tests.harness.plugin", "tests.harness.fixtures"]
