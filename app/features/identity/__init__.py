@@ -1,0 +1,11 @@
+"""Who is there: people, their sessions, their tokens and the keys of their machines."""
+
+from __future__ import annotations
+
+from app.feature import Feature
+
+from . import tables
+
+__all__ = ["feature", "tables"]
+
+feature = Feature(name="identity")
