@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: help install run test test-compose check format lock clean
+.PHONY: help install run test check format lock clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "; print "Plinth: type make TARGET\n"} /^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,3 +43,37 @@ lock: install ## Compile pyproject.toml into the two hash-pinned lock files
 
 clean: ## Remove .venv, caches and the data in .local/
 	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Containers
+.PHONY: up down logs psql redis-cli watch secrets engine offline-images test-compose
+
+up: ## Run the full stack in containers: PostgreSQL, Redis, migrations, server
+	@docker/compose up --build --wait
+	@echo "Up: http://$$(docker compose port app 8000) (make logs, make down)"
+
+down: ## Stop the stack; its data stays (docker compose down --volumes removes it too)
+	@docker/compose down
+
+logs: ## Follow the stack's logs
+	@docker/compose logs --follow --tail 100
+
+psql: ## Open psql on the stack's database
+	@docker/compose exec postgres psql --username plinth plinth
+
+redis-cli: ## Open redis-cli on the stack's Redis
+	@docker/compose exec redis redis-cli
+
+watch: ## Run the stack and rebuild the server at every change of its files
+	@docker/compose watch
+
+secrets: ## Make the secret files that the stack and the image build use
+	@$(PYTHON) docker/make_secrets.py
+
+engine: ## Provide a Docker engine on a bare Debian machine (as root)
+	@.ci/engine start
+
+offline-images: ## Build postgres:18, redis:8 and python:3.13-slim where no registry answers
+	@docker/offline/build.sh
+
+test-compose: install ## Run every test against the services of compose.test.yaml
+	@docker/test-compose $(BIN)/pytest $(PYTEST_ARGS)

@@ -28,8 +28,8 @@ def host_options() -> dict[str, str]:
     """The host's pip options by name; a variable wins over a file, as it does in pip itself."""
     python = ROOT / ".venv" / "bin" / "python"
     command = [str(python) if python.exists() else sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-    pairs = [line.split("=", 1) for line in listed if "=" in line]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (our own interpreter)
+    pairs = [line.split("=", 1) for line in done.stdout.splitlines() if "=" in line]
     # `pip config list` names the section first: global.timeout, install.timeout, :env:.timeout
     ranked = sorted(pairs, key=lambda pair: ("global", "install", ":env:").index(_section(pair[0])))
     return {name.rpartition(".")[2]: str(ast.literal_eval(value)) for name, value in ranked}
@@ -62,11 +62,11 @@ def ca_file(options: dict[str, str]) -> Path | None:
 
 
 def make_password(path: Path) -> None:
-    """Make the password once. Its file is readable for all, because the container's user is none of this host's;
-    the folder around it is not, and only the folder decides who on this host gets there."""
+    """Make the password once, in the place and form in which `make run` keeps its own."""
     if not path.exists():
         path.write_text(secrets.token_urlsafe(32))
-        print(f"made {path.relative_to(ROOT)}")
+    # The users in the containers are none of this host's, so the file is readable for all. The folder around it
+    # is not: only its owner gets as far as the file, and the engine, which mounts the file alone.
     path.chmod(0o644)
 
 
