@@ -1,0 +1,108 @@
+"""Opens the database at start: waits for one that is still coming up, and says plainly why one can't be used."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from app.core.database.database import Database
+from app.core.database.errors import (
+    DatabaseUnavailable,
+    TlsRefused,
+    UnknownDatabase,
+    WrongPassword,
+)
+from app.core.database.server import check_capacity, check_version
+from app.core.database.stats import DatabaseObserver
+from app.core.settings.sections import Database as DatabaseSettings
+
+log = structlog.get_logger(__name__)
+
+FIRST_RETRY = 0.1  # seconds; doubled with each try
+LONGEST_RETRY = 2.0
+
+_random = secrets.SystemRandom()
+
+
+@asynccontextmanager
+async def open_database(
+    settings: DatabaseSettings,
+    *,
+    application_name: str = "plinth",
+    processes: int = 1,
+    observer: DatabaseObserver | None = None,
+) -> AsyncIterator[Database]:
+    """The database, connected; `processes` share its server.
+
+    Raises `DatabaseUnavailable` after `start_timeout`, at once where waiting can't help, and `UnsupportedServer`
+    below PostgreSQL 18.
+    """
+    database = Database(settings, application_name=application_name, observer=observer)
+    await _connect(database)
+    try:
+        await check_version(database)
+        await check_capacity(database, processes=processes)
+        yield database
+    finally:
+        await database.disconnect()
+
+
+async def _connect(database: Database) -> None:
+    """Full jitter: a hundred processes that lost one database do not come back in step."""
+    deadline = time.monotonic() + database.settings.start_timeout
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            async with asyncio.timeout_at(_loop_time(deadline)):
+                return await database.connect()
+        except (Exception, ExceptionGroup) as error:
+            retry_in = _random.uniform(0, min(LONGEST_RETRY, FIRST_RETRY * 2**attempt))
+            if (final := refusal(database, error)) or time.monotonic() + retry_in >= deadline:
+                raise (final or _timed_out(database, error)) from error
+            log.warning("database_unreachable", attempt=attempt, retry_in=round(retry_in, 3), reason=reason(error))
+        await asyncio.sleep(retry_in)
+
+
+def _loop_time(deadline: float) -> float:
+    return asyncio.get_running_loop().time() + max(0.01, deadline - time.monotonic())
+
+
+def _timed_out(database: Database, error: Exception) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"{where(database)} could not be reached within {database.settings.start_timeout:g} s: {reason(error)}."
+    )
+
+
+def where(database: Database) -> str:
+    settings = database.settings
+    return f"PostgreSQL at {settings.host}:{settings.port} (database {settings.name!r}, user {settings.user!r})"
+
+
+def reason(error: BaseException) -> str:
+    """The driver's sentence, or the name of an error that has none (a timeout)."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return text.rstrip(".")
+
+
+def refusal(database: Database, error: Exception) -> DatabaseUnavailable | None:
+    """The error that waiting would not cure, as its own sentence."""
+    settings = database.settings
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return WrongPassword(
+            f"{where(database)} refuses the login: {reason(error)}. Check database.user and database.password."
+        )
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return UnknownDatabase(f"{where(database)} has no such database. Create it, or check database.name.")
+    if isinstance(error, ssl.SSLError | asyncpg.ClientConfigurationError) or "SSL" in str(error):
+        return TlsRefused(f"{where(database)} and database.sslmode={settings.sslmode} do not fit: {reason(error)}.")
+    return None
