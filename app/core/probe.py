@@ -1,0 +1,105 @@
+"""Asks a service 'are you there?' at intervals and keeps the last answer, so that asking us costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from app.core.clock import Clock, SystemClock
+
+log = structlog.get_logger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+
+# A poke right after a check would learn nothing new; this share of the interval must lie between.
+BREATH = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """The last answer; `reason` is empty when all is well."""
+
+    ok: bool
+    reason: str
+    checked_at: datetime
+    seconds: float
+
+
+class Probe:
+    """Runs `check` every `interval` seconds, each time for at most `timeout` seconds, never two at once.
+
+    A fault shows after at most `interval + timeout`, a return after as long: below 2 s with the defaults.
+    """
+
+    def __init__(self, name: str, check: Check, *, interval: float, timeout: float, clock: Clock | None = None) -> None:
+        """`check` returns when all is well and raises when it is not."""
+        self.name = name
+        self.timeout = timeout
+        self._check = check
+        self._interval = interval
+        self._clock = clock or SystemClock()
+        self._poked = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self.result = ProbeResult(ok=False, reason="not checked yet", checked_at=self._clock.now(), seconds=0.0)
+
+    def poke(self) -> None:
+        """Check now: somebody has just seen trouble. While the last answer is bad, the next one is near anyway."""
+        if self.result.ok:
+            self._poked.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                await self.check_once()
+                await self._rest()
+        finally:
+            if self._running is not None:
+                self._running.cancel()
+                await asyncio.gather(self._running, return_exceptions=True)
+
+    async def check_once(self) -> ProbeResult:
+        """Check and keep the answer. One that outlives its deadline is cancelled, and waited for before the next."""
+        self._poked.clear()
+        started = self._clock.monotonic()
+        if self._running is None:
+            self._running = asyncio.ensure_future(self._checked())
+        done, _ = await asyncio.wait({self._running}, timeout=self.timeout)
+        reason = self._reason() if done else f"no answer within {self.timeout:g} s"
+        self._keep(reason, self._clock.monotonic() - started)
+        return self.result
+
+    async def _checked(self) -> None:
+        await self._check()
+
+    def _reason(self) -> str:
+        running, self._running = self._running, None
+        if running is None or running.cancelled():
+            return "the check was cancelled"
+        error = running.exception()
+        return "" if error is None else _sentence(error)
+
+    def _keep(self, reason: str, seconds: float) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        before, ok = self.result.ok, not reason
+        self.result = ProbeResult(ok=ok, reason=reason, checked_at=self._clock.now(), seconds=seconds)
+        if before != ok:
+            log.log(20 if ok else 30, "probe_up" if ok else "probe_down", probe=self.name, reason=reason)
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(self._interval * BREATH)
+        try:
+            async with asyncio.timeout(self._interval * (1 - BREATH)):
+                await self._poked.wait()
+        except TimeoutError:
+            pass
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
