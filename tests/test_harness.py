@@ -6,6 +6,9 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from app.core.database import Database
+from tests.harness.fixtures import StartApp
+
 
 @pytest.mark.parametrize("turn", range(4))
 async def test_every_test_has_an_empty_database_of_its_own(database_url: str, turn: int) -> None:
@@ -22,3 +25,17 @@ async def test_every_test_finds_redis_empty(redis_url: str, turn: int) -> None:
         assert await redis.dbsize() == 0
 
         await redis.set("mine", turn)
+
+
+async def test_db_is_the_migrated_schema(db: Database) -> None:
+    assert await db.fetch_val("SELECT count(*) FROM users") == 0
+
+
+async def test_app_process_serves(app_process: StartApp) -> None:
+    app = await app_process()
+
+    answer = await app.http.get("/health/live")
+    app.terminate()
+
+    assert answer.status_code == 200
+    assert await app.wait(within=10) == 0

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
+from app.core.database import Database, open_database
 from app.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from tests.harness import plugin
+from tests.harness.app_process import AppProcess, launch_app
 from tests.harness.background import BackgroundLoop
 from tests.harness.clock import FakeClock
 from tests.harness.databases import Clones
 from tests.harness.redis_databases import claim_database
+from tests.harness.run import migrate
 from tests.harness.services import PASSWORD
+from tests.harness.settings import TestSettings, make_settings
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +59,44 @@ def redis_url(worker_redis_url: str) -> str:
     return worker_redis_url
 
 
+@pytest.fixture(scope="session")
+def settings_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture
+def settings(settings_root: Path, database_url: str, redis_url: str) -> TestSettings:
+    """Makes `Settings` that point at this test's own database and Redis."""
+    return make_settings(settings_root, database_url=database_url, redis_url=redis_url)
+
+
+@pytest.fixture
+async def db(settings: TestSettings) -> AsyncIterator[Database]:
+    """The open database of this test's own, with the migrated schema."""
+    async with open_database(settings().database) as database:
+        yield database
+
+
+StartApp = Callable[..., Awaitable[AppProcess]]
+
+
+@pytest.fixture
+async def app_process(settings: TestSettings) -> AsyncIterator[StartApp]:
+    """Starts real servers: `app = await app_process("server.request_timeout=1")`; all end with the test.
+
+    `settings` points it at other services (`own_settings`); `module` names a module whose `feature` is added to
+    the app's own, instead of the kit's fault routes.
+    """
+    async with AsyncExitStack() as running:
+
+        async def start(*overrides: str, settings: TestSettings = settings, **options: Any) -> AppProcess:
+            app = await running.enter_async_context(launch_app(settings, *overrides, **options))
+            await app.listening()
+            return app
+
+        yield start
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     """A clock that stands still until the test moves it."""
@@ -75,3 +119,13 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory, background: BackgroundLo
     server = background.call(start_redis(Path(tmp_path_factory.mktemp("own"), "redis"), durable=False))
     yield server
     background.call(server.stop())
+
+
+@pytest.fixture(scope="module")
+def own_settings(
+    settings_root: Path, own_postgres: PostgresServer, own_redis: RedisServer, background: BackgroundLoop
+) -> TestSettings:
+    """Makes `Settings` that point at this module's own, migrated PostgreSQL and its own Redis."""
+    settings = make_settings(settings_root, database_url=own_postgres.url, redis_url=own_redis.url)
+    background.call(migrate(settings))
+    return settings

@@ -8,10 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from structlog.testing import capture_logs
+
+from app.core.migrations import migrate_up
 from tests.harness import databases
 from tests.harness.background import BackgroundLoop
 from tests.harness.services import Addresses, Choice, open_services
+from tests.harness.settings import TestSettings, make_settings
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,20 @@ async def _template(addresses: Addresses, run_id: str) -> AsyncIterator[None]:
         await databases.hold_run(connection, run_id)
         await databases.drop_dead_runs(connection)
         await databases.make_template(connection, run_id)
+        await _migrate_template(addresses, run_id)
         yield
     finally:
         await databases.drop_run(connection, run_id)
         await connection.close()
+
+
+async def _migrate_template(addresses: Addresses, run_id: str) -> None:
+    template = databases.at(addresses.postgres, databases.template_name(run_id))
+    with TemporaryDirectory() as root:
+        await migrate(make_settings(Path(root), database_url=template, redis_url=addresses.redis))
+
+
+async def migrate(settings: TestSettings) -> None:
+    """Bring the database up to date without a word: its log would land between pytest's lines."""
+    with capture_logs():
+        await migrate_up(settings().database)

@@ -1,0 +1,116 @@
+"""The real server in a process of its own, on a real port: signals, exit codes and logs are the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from app.core.settings import PROJECT_ROOT
+from tests.harness.settings import TestSettings
+
+START_LIMIT = 30.0  # seconds; a loaded machine, not a slow app
+FAULT_ROUTES = "tests.harness.fault_routes"
+
+
+class AppProcess:
+    """A running server. `logs` are its events so far; `http` is a client with `url` as its base."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.url = ""
+        self.logs: list[dict[str, Any]] = []
+        self.http = httpx.AsyncClient(timeout=60)
+        self._process = process
+        self._listening = asyncio.Event()
+        self._reading = asyncio.create_task(self._read_logs())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.logs if line.get("event") == name]
+
+    def terminate(self) -> None:
+        """SIGTERM, as a container engine does it."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def wait(self, *, within: float) -> int:
+        """The exit code; every line of its log has been read by then."""
+        async with asyncio.timeout(within):
+            code = await self._process.wait()
+            await self._reading
+        return code
+
+    async def close(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await self._reading
+        await self.http.aclose()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    async def listening(self) -> None:
+        """Wait until it serves; fail with its log when it ends instead."""
+        async with asyncio.timeout(START_LIMIT):
+            serving = asyncio.create_task(self._listening.wait())
+            await asyncio.wait([serving, self._reading], return_when=asyncio.FIRST_COMPLETED)
+            serving.cancel()
+        log = "\n".join(map(json.dumps, self.logs))
+        assert self._listening.is_set(), f"the app ended with {await self._process.wait()}:\n{log}"
+
+    async def _read_logs(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            event = _parse(line.decode(errors="replace"))
+            self.logs.append(event)
+            if event.get("event") == "server_listening":
+                self.url = event["url"]
+                self.http.base_url = httpx.URL(self.url)
+                self._listening.set()
+
+
+def _parse(line: str) -> dict[str, Any]:
+    """What is not an event (a traceback of the interpreter) is kept as text."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = line.rstrip("\n")
+    return event if isinstance(event, dict) else {"text": event}
+
+
+@asynccontextmanager
+async def launch_app(
+    settings: TestSettings, *overrides: str, module: str = FAULT_ROUTES, env: dict[str, str] | None = None
+) -> AsyncIterator[AppProcess]:
+    """Start without waiting: for a start that is to fail, or to be interrupted."""
+    options = ("server.port=0", "log.format=json", *overrides)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.harness.serve", str(settings.root), module, *options),
+        cwd=PROJECT_ROOT,
+        env={"PATH": os.environ["PATH"], **settings.environ, **(env or {})},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=1 << 20,
+    )
+    app = AppProcess(process)
+    try:
+        yield app
+    finally:
+        await app.close()

@@ -1,0 +1,79 @@
+"""Routes that only tests have: slow, crashing, holding transactions; added to the real app like any feature."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from quart import Blueprint, Response, request, websocket
+from sqlalchemy import text
+
+from app.feature import Feature
+from app.web import resources
+
+routes = Blueprint("faults", __name__, url_prefix="/test")
+
+
+@routes.get("/slow")
+async def slow() -> dict[str, Any]:
+    """Answer after `?seconds=`."""
+    await asyncio.sleep(float(request.args["seconds"]))
+    return {"slept": float(request.args["seconds"])}
+
+
+@routes.get("/query")
+async def query() -> dict[str, Any]:
+    """Keep a connection busy for `?seconds=` (none: the quickest query there is)."""
+    seconds = float(request.args.get("seconds", 0))
+    await resources().database.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
+    return {"slept": seconds}
+
+
+@routes.put("/entries")
+async def make_entries() -> dict[str, Any]:
+    """Make the table that `write` writes to; ask for it once, first."""
+    await resources().database.execute(text("CREATE TABLE test_entries (name text PRIMARY KEY)"))
+    return {}
+
+
+@routes.post("/entries/<name>")
+async def write(name: str) -> tuple[dict[str, Any], int]:
+    """Write one row in a transaction, kept open for `?seconds=`; a name can be written once."""
+    db = resources().database
+    async with db.transaction():
+        await db.execute(text("INSERT INTO test_entries (name) VALUES (:name)"), {"name": name})
+        await db.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": float(request.args.get("seconds", 0))})
+    return {"written": name}, 201
+
+
+@routes.get("/crash")
+async def crash() -> Response:
+    raise RuntimeError("a crash on purpose, with canary-secret-in-an-error")
+
+
+@routes.get("/exit")
+async def leave() -> Response:
+    """What stops a stock server: SystemExit out of a handler."""
+    sys.exit(3)
+
+
+@routes.get("/inside")
+async def inside() -> dict[str, Any]:
+    """What the process holds, to be compared before and after a fault."""
+    return {
+        "pid": os.getpid(),
+        "tasks": len(asyncio.all_tasks()),
+        "pool": asdict(resources().database.stats()),
+    }
+
+
+@routes.websocket("/echo")
+async def echo() -> None:
+    while True:
+        await websocket.send(await websocket.receive())
+
+
+feature = Feature(name="faults", routes=(routes,))

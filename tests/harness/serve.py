@@ -1,0 +1,34 @@
+"""The real server as a child process of a test, with routes that only tests have.
+
+`python -m tests.harness.serve ROOT MODULE [SECTION.KEY=VALUE ...]`: ROOT is the folder of the settings, MODULE
+holds a `feature` to add to the app's own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from importlib import import_module
+from pathlib import Path
+
+from app.bootstrap import FEATURES
+from app.core.settings import load_settings
+from app.server import run_server
+
+
+def end_with_parent() -> None:
+    """Standard input closes when the test run is gone, however it went."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(root: str, module: str, *overrides: str) -> int:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    settings = load_settings(root=Path(root), overrides=overrides, secrets_folder=Path(root, "secrets"))
+    return run_server(settings, features=(*FEATURES, import_module(module).feature))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
