@@ -27,7 +27,6 @@ ORDER = (
         "database.migration_statement_timeout",
         "the statement would be ended first",
     ),
-    AtMost("server.drain_delay", "server.shutdown_timeout", "the delay is a part of the time to stop"),
 )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from .declarations import SECTIONS, SETTINGS
-from .faults import Fault, nearest
+from .declarations import SETTINGS
+from .faults import Fault
 from .layer import Given, Layer
+from .unknown import unknown_key
 
 
 class Override(str):
@@ -36,12 +37,6 @@ def read_overrides(overrides: Sequence[str]) -> Layer:
             layer.faults.append(unknown_key(key, option))
         else:
             layer.given.append(Given(key, value, option))
+            if SETTINGS[key].kind.secret:
+                layer.notices.append(f"{key} is given by {option}, and a list of processes shows it; use a file.")
     return layer
-
-
-def unknown_key(key: str, source: str) -> Fault:
-    """The fault for a key that is not declared, with the nearest one that is."""
-    section = key.partition(".")[0]
-    if section in SECTIONS and not any(known.startswith(f"{section}.") for known in SETTINGS):
-        return Fault(key, source, f"section {section} has no settings in this version")
-    return Fault(key, source, "there is no such setting", meant=nearest(key, SETTINGS))

@@ -24,8 +24,18 @@ class Given:
 
 @dataclass(slots=True)
 class Layer:
-    """Everything from sources of one strength."""
+    """Everything from sources of one strength; `unread` when a file of it could not be read at all."""
 
     given: list[Given] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    unread: bool = False
+
+    def joined(self, other: Layer) -> Layer:
+        """Both as one layer: neither is stronger than the other."""
+        return Layer(
+            self.given + other.given,
+            self.faults + other.faults,
+            self.notices + other.notices,
+            self.unread or other.unread,
+        )

@@ -10,19 +10,18 @@ from typing import Any
 
 from .checks import check_together
 from .command_line import read_overrides
-from .declarations import DATABASE_URL, SECTIONS, STORED
+from .declarations import SECTIONS, STORED
 from .dotenv_file import read_dotenv
-from .environment import Environment
-from .faults import Fault, SettingsError, nearest, quote
-from .generated import NotKept, kept_secret, secret_path
+from .environment import Environment, choose_environment
+from .faults import SettingsError
 from .layer import Layer
+from .missing import add_missing_secrets
 from .model import Settings
-from .resolve import Resolved, Value, resolve
-from .secret import Secret
+from .resolve import Resolved, resolve
 from .secret_files import MOUNTED, read_mounted_files, read_named_files
 from .sections import LogFormat
 from .toml_files import SHARED, read_toml_files
-from .variables import APP_ENV, read_variables
+from .variables import read_variables
 
 ENVIRONMENT = "environment"
 DOTENV = ".env"
@@ -50,31 +49,15 @@ def load_settings(
     `section.key=value`. Raises `SettingsError` with every fault.
     """
     environ = os.environ if environ is None else environ
-    dotenv, faults = read_dotenv(root)
-    environment, source = _environment({DOTENV: dotenv, ENVIRONMENT: environ}, faults)
-    layers = _layers(root, environment, dotenv, environ, overrides, secrets_folder)
-    resolved = resolve([Layer(faults=faults), *layers])
-    resolved.faults += check_together(resolved.values, frozenset(resolved.spoiled), environment)
-    _add_missing_secrets(resolved, environment, root)
+    dotenv, lines = read_dotenv(root)
+    environment, source, faults = choose_environment({DOTENV: dotenv, ENVIRONMENT: environ})
+    layers = _layers(root, environment, dotenv, environ, secrets_folder)
+    resolved = resolve([Layer(faults=[*lines, *faults], unread=bool(lines)), *layers, read_overrides(overrides)])
+    resolved.faults += check_together(resolved.values, resolved.spoiled, environment)
+    add_missing_secrets(resolved, environment, root)
     if resolved.faults:
         raise SettingsError(resolved.faults)
     return _freeze(resolved, environment, source)
-
-
-def _environment(layers: Mapping[str, Mapping[str, str]], faults: list[Fault]) -> tuple[Environment, str]:
-    environment, source = Environment.DEVELOPMENT, "default"
-    for name, variables in layers.items():
-        text = variables.get(APP_ENV)
-        if text is None:
-            continue
-        source = f"{name} ({APP_ENV})"
-        try:
-            environment = Environment(text)
-        except ValueError:
-            accepted = "one of " + ", ".join(Environment)
-            meant = nearest(text.lower(), Environment, cutoff=0.4)
-            faults.append(Fault(APP_ENV, source, f"{quote(text)} is no environment", accepted, meant))
-    return environment, source
 
 
 def _layers(
@@ -82,42 +65,13 @@ def _layers(
     environment: Environment,
     dotenv: Mapping[str, str],
     environ: Mapping[str, str],
-    overrides: Sequence[str],
     secrets_folder: Path,
 ) -> Iterator[Layer]:
     yield from read_toml_files(root, environment)
     yield read_variables(dotenv, DOTENV)
     yield read_variables(environ, ENVIRONMENT)
     yield read_named_files(dotenv, DOTENV, root)
-    yield _joined(read_named_files(environ, ENVIRONMENT, root), read_mounted_files(secrets_folder))
-    yield read_overrides(overrides)
-
-
-def _joined(one: Layer, other: Layer) -> Layer:
-    return Layer(one.given + other.given, one.faults + other.faults, one.notices + other.notices)
-
-
-def _add_missing_secrets(resolved: Resolved, environment: Environment, root: Path) -> None:
-    for key, item in STORED.items():
-        if not item.required or key in resolved.values or {key, DATABASE_URL.key} & resolved.spoiled:
-            continue
-        if environment is Environment.PRODUCTION:
-            accepted = f"{item.variable}, {item.variable}_FILE or a file in /run/secrets"
-            resolved.faults.append(
-                Fault(key, "no layer", "production needs this secret, and nothing sets it", accepted)
-            )
-        elif not resolved.faults:
-            _generate(resolved, key, root)
-
-
-def _generate(resolved: Resolved, key: str, root: Path) -> None:
-    source = f"generated in {secret_path(key)}"
-    try:
-        resolved.values[key] = Value(Secret(kept_secret(root, key)), source)
-    except NotKept as error:
-        resolved.faults.append(
-            Fault(key, source, str(error), f"{STORED[key].variable}, or a folder that can be written")
-        )
+    yield read_named_files(environ, ENVIRONMENT, root).joined(read_mounted_files(secrets_folder))
 
 
 def _freeze(resolved: Resolved, environment: Environment, source: str) -> Settings:

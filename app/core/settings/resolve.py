@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,8 +27,12 @@ class Resolved:
     values: dict[str, Value] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    # Keys that some layer gives wrongly: nothing else is said about them, above all not that they are missing.
-    spoiled: set[str] = field(default_factory=set)
+    unread: bool = False
+
+    @property
+    def spoiled(self) -> frozenset[str]:
+        """Keys that some layer gives wrongly: no more is said about them, above all not that they are missing."""
+        return frozenset(fault.key for fault in self.faults)
 
 
 def resolve(layers: Iterable[Layer]) -> Resolved:
@@ -37,6 +41,7 @@ def resolve(layers: Iterable[Layer]) -> Resolved:
     for layer in layers:
         resolved.faults += layer.faults
         resolved.notices += layer.notices
+        resolved.unread |= layer.unread
         _lay_over(resolved, layer)
     return resolved
 
@@ -44,10 +49,12 @@ def resolve(layers: Iterable[Layer]) -> Resolved:
 def _lay_over(resolved: Resolved, layer: Layer) -> None:
     found: dict[str, Value] = {}
     for given in layer.given:
-        for key, value in _read(resolved, given):
-            if key in found and found[key].value != value.value:
-                resolved.faults.append(_clash(key, found[key].source, value.source))
-            found[key] = value
+        if value := _read(resolved, given):
+            if given.key in found and found[given.key].value != value.value:
+                resolved.faults.append(_clash(given.key, found[given.key].source, value.source))
+            found[given.key] = value
+    if whole := found.pop(DATABASE_URL.key, None):
+        found |= _expand(resolved, whole, found)
     resolved.values |= found
 
 
@@ -57,30 +64,26 @@ def _clash(key: str, one: str, other: str) -> Fault:
     return Fault(key, one, f"{other} sets this too, to another value", "one of the two")
 
 
-def _read(resolved: Resolved, given: Given) -> Iterator[tuple[str, Value]]:
-    item = SETTINGS[given.key]
+def _read(resolved: Resolved, given: Given) -> Value | None:
+    kind = SETTINGS[given.key].kind
     try:
-        value = _parse(item.kind, given)
-        _keep_out_of_git(item.kind, value, given)
+        value = _parse(kind, given)
+        _keep_out_of_git(kind, value, given)
     except Rejected as rejected:
-        resolved.spoiled.add(given.key)
-        resolved.faults.append(Fault(given.key, given.source, rejected.wrong, item.kind.accepts, rejected.meant))
-        return
-    if given.key == DATABASE_URL.key:
-        yield from _expand(resolved, cast("dict[str, str]", value), given.source)
-    else:
-        yield given.key, Value(value, given.source)
+        resolved.faults.append(Fault(given.key, given.source, rejected.wrong, kind.accepts, rejected.meant))
+        return None
+    return Value(value, given.source)
 
 
 def _keep_out_of_git(kind: Kind[Any], value: object, given: Given) -> None:
     if given.committed and kind.holds_secret(value):
-        raise Rejected("a secret does not belong into a file that is committed", "settings.local.toml or .env")
+        raise Rejected("a secret has no place in a file under version control", "settings.local.toml or .env")
 
 
 def _parse(kind: Kind[Any], given: Given) -> object:
     if not given.text:
         if given.value == "":
-            raise Rejected("the string is empty")
+            raise Rejected("the string is empty; leave the key out to keep the default")
         return kind.from_toml(given.value)
     text = str(given.value)
     if not text and not isinstance(kind, Origins):
@@ -90,6 +93,18 @@ def _parse(kind: Kind[Any], given: Given) -> object:
     return kind.from_text(text)
 
 
-def _expand(resolved: Resolved, parts: dict[str, str], source: str) -> Iterator[tuple[str, Value]]:
-    for name, text in parts.items():
-        yield from _read(resolved, Given(f"database.{name}", text, source))
+def _expand(resolved: Resolved, whole: Value, beside: dict[str, Value]) -> dict[str, Value]:
+    """Read the parts of the database's URL; a part beside it in the same layer would leave in doubt which counts."""
+    parts: dict[str, Value] = {}
+    for name, text in cast("dict[str, str]", whole.value).items():
+        key = f"database.{name}"
+        if key in beside:
+            wrong = f"{whole.source} sets this too, as a part of database.url"
+            resolved.faults.append(Fault(key, beside[key].source, wrong, "the URL or its parts, not both"))
+        try:
+            parts[key] = Value(SETTINGS[key].kind.from_text(text), whole.source)
+        except Rejected as rejected:
+            # What is wrong may repeat the piece, and a piece of a mangled URL may be one of the password.
+            wrong = rejected.wrong if name == "sslmode" else f"the {name} in the URL can't be used"
+            resolved.faults.append(Fault(key, whole.source, wrong, SETTINGS[key].kind.accepts, rejected.meant))
+    return parts

@@ -8,29 +8,33 @@ from pathlib import Path
 from .aliases import ALIASES, UNREAD
 from .declarations import SETTINGS
 from .faults import Fault, nearest
+from .foreign import foreign
 from .layer import Given, Layer
-from .variables import FILE, file_target, key_of
+from .value_file import BadValueFile, read_value_file
+from .variables import file_target, key_of
 
 MOUNTED = Path("/run/secrets")
-LARGEST = 64 * 1024
-
-
-class FileFault(Exception):
-    """The file can't be used as a value."""
+SOURCE = "secret files"
 
 
 def read_named_files(variables: Mapping[str, str], layer_name: str, root: Path) -> Layer:
     """Read the files that the NAME_FILE variables of one layer name; a relative path starts at the root."""
     layer = Layer()
-    values = {key_of(name): name for name in variables if key_of(name)}
+    values = {key_of(name): name for name, text in variables.items() if key_of(name) and not foreign(name, text)}
     for name, text in sorted(variables.items()):
         if base := file_target(name):
-            key = key_of(base)
-            if key in values:
-                wrong = f"{values[key]} and {name} are both set in the {layer_name}"
-                layer.faults.append(Fault(key, layer_name, wrong, "one of the two"))
-            _read_into(layer, key, root / text if text else None, f"{layer_name} ({name})")
+            _read_named(layer, base, text, f"{layer_name} ({name})", root)
+            if other := values.get(key_of(base)):
+                wrong = f"{other} and {name} are both set in the same layer"
+                layer.faults.append(Fault(key_of(base), layer_name, wrong, "one of the two"))
     return layer
+
+
+def _read_named(layer: Layer, name: str, text: str, named_by: str, root: Path) -> None:
+    if not text:
+        layer.faults.append(Fault(key_of(name), named_by, "the variable is empty", "the path of a file"))
+        return
+    _read_into(layer, name, root / text, f"secret file {root / text}, named by {named_by}")
 
 
 def read_mounted_files(folder: Path) -> Layer:
@@ -41,7 +45,7 @@ def read_mounted_files(folder: Path) -> Layer:
     except (FileNotFoundError, NotADirectoryError):
         return layer
     except OSError as error:
-        layer.faults.append(Fault(str(folder), "secret files", f"the folder can't be read: {error.strerror}"))
+        layer.faults.append(Fault(str(folder), SOURCE, f"the folder can't be read: {error.strerror}"))
         return layer
     for path in paths:
         _sort_in(layer, path)
@@ -49,62 +53,39 @@ def read_mounted_files(folder: Path) -> Layer:
 
 
 def _mounted_names() -> dict[str, str]:
-    names = {name: alias.key for name, alias in ALIASES.items()}
+    """File names in upper case, and the variable each stands for."""
+    names = {name: name for name in ALIASES}
     for item in SETTINGS.values():
-        names |= dict.fromkeys((item.variable, item.key.upper(), item.key.replace(".", "_").upper()), item.key)
+        names |= dict.fromkeys((item.variable, item.key.upper(), item.key.replace(".", "_").upper()), item.variable)
     return names
 
 
+MOUNTED_NAMES = _mounted_names()
+
+
 def _sort_in(layer: Layer, path: Path) -> None:
-    names, name = _mounted_names(), path.name.upper()
-    if key := names.get(name, ""):
-        _read_into(layer, key, path, "")
+    name = path.name.upper()
+    if variable := MOUNTED_NAMES.get(name):
+        _read_into(layer, variable, path, f"secret file {path}")
     elif name in UNREAD:
         layer.notices.append(f"Secret file {path} is recognised, but nothing in this version reads it.")
     elif name.startswith("APP_"):
-        layer.faults.append(Fault(str(path), "secret files", "no setting has this name", meant=nearest(name, names)))
+        meant = nearest(name, MOUNTED_NAMES)
+        layer.faults.append(Fault(path.name, f"secret file {path}", "no setting has this name", meant=meant))
     elif path.is_file() and not name.startswith("."):
-        layer.notices.append(f"Secret file {path} belongs to no setting and was not read.")
+        layer.notices.append(_stray(path))
 
 
-def _read_into(layer: Layer, key: str, path: Path | None, named_by: str) -> None:
-    source = f"secret file {path}" if path else named_by
-    alias = ALIASES.get(path.name.upper()) if path and not named_by else ALIASES.get(_base_name(named_by))
+def _stray(path: Path) -> str:
+    meant = nearest(path.name.upper(), MOUNTED_NAMES, cutoff=0.8).lower()
+    return f"Secret file {path} belongs to no setting and was not read." + (f" Did you mean {meant}?" if meant else "")
+
+
+def _read_into(layer: Layer, variable: str, path: Path, source: str) -> None:
+    alias = ALIASES.get(variable)
     try:
-        text = _read(path)
-    except FileFault as fault:
-        layer.faults.append(Fault(key, source + (f" from {named_by}" if path and named_by else ""), str(fault)))
+        text = read_value_file(path)
+    except BadValueFile as bad:
+        layer.faults.append(Fault(key_of(variable), source, str(bad), "a file that holds the value and nothing else"))
     else:
-        layer.given.append(Given(key, alias.reads(text) if alias else text, source))
-
-
-def _base_name(named_by: str) -> str:
-    return named_by.rpartition("(")[2].removesuffix(")").removesuffix(FILE)
-
-
-def _read(path: Path | None) -> str:
-    if path is None:
-        raise FileFault("the variable is empty; it should name a file")
-    try:
-        if path.is_dir():
-            raise FileFault("this is a folder, not a file")
-        if path.exists() and not path.is_file():
-            raise FileFault("this is not a regular file")
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileFault(f"the file can't be read: {error.strerror}") from None
-    return _decode(content)
-
-
-def _decode(content: bytes) -> str:
-    if len(content) > LARGEST:
-        raise FileFault(f"the file has {len(content)} bytes; a value has at most {LARGEST}")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise FileFault("the file is not text in UTF-8") from None
-    # Editors and `echo` end a file with one newline that nobody means; a second one is taken as meant.
-    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-    if not text:
-        raise FileFault("the file is empty")
-    return text
+        layer.given.append(Given(key_of(variable), alias.reads(text) if alias else text, source))

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 from .aliases import ALIASES, UNREAD
 from .declarations import VARIABLES
+from .environment import APP_ENV
 from .faults import Fault, nearest
 from .foreign import foreign
 from .layer import Given, Layer
 
-APP_ENV = "APP_ENV"
 FILE = "_FILE"
-NAMES = (APP_ENV, *VARIABLES, *ALIASES)
+NAMES = (APP_ENV, *VARIABLES)
 # APP alone also begins APPDATA or APPIMAGE, which are other people's; with '__' or a near miss it is ours.
-OURS = re.compile(r"_*APP_.*|APP[A-Z0-9_]*__.*", re.IGNORECASE)
+OURS = re.compile(r"APP_.*|APP[A-Z0-9_]*__.*", re.IGNORECASE)
 
 
 def key_of(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from app.core.settings.faults import Rejected
 
 from .kind import Kind, describe
-from .url import UrlParts, split_url
+from .url import UrlParts, check_port, split_url
 
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 OPTIONS = ("sslmode", "host", "port")
@@ -47,10 +47,11 @@ class DatabaseUrl(Kind[dict[str, str]]):
 
 
 def _address(url: UrlParts) -> dict[str, str]:
-    folder, port = url.options.get("host"), url.options.get("port")
-    if (folder is not None and url.host) or (port is not None and url.port):
+    folder, port = url.options.get("host", ""), url.options.get("port", "")
+    if (folder and url.host) or (port and url.port):
         raise Rejected("the URL names the host or the port twice")
+    if port:
+        check_port(port)
     host = folder or url.host
-    number = port or (str(url.port) if url.port else "")
-    # A URL with a host and no port means 5432, not the port that a weaker layer gave another host.
-    return {"host": host, "port": number or (DEFAULT_PORT if host else "")}
+    # A URL with a host and no port means 5432, not the port that a weaker layer gave to another host.
+    return {"host": host, "port": port or url.port or (DEFAULT_PORT if host else "")}

@@ -51,8 +51,8 @@ class Origins(Kind[tuple[Origin, ...]]):
 def _json(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise Rejected(f"{quote(text)} is not valid JSON ({error})") from None
+    except (ValueError, RecursionError):
+        raise Rejected(f"{quote(text)} is not a JSON array") from None
 
 
 def _distinct(items: list[str]) -> tuple[Origin, ...]:

@@ -1,12 +1,15 @@
-"""What every connection URL has in common, read without ever repeating a piece that may be a password."""
+"""Takes connection URLs apart without ever repeating a piece that may belong to a password."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from app.core.settings.faults import Rejected, nearest
+
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}")
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class UrlParts:
     user: str
     password: str | None
     host: str
-    port: int | None
+    port: str
     path: str
     options: dict[str, str]
 
@@ -27,26 +30,36 @@ def split_url(text: str, *, schemes: Collection[str], options: Collection[str]) 
     if not text.isprintable() or " " in text:
         raise Rejected("the URL holds a space or a control character")
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in schemes:
-        raise Rejected("the URL has another scheme" if separator else "this is not a URL")
-    _refuse_bare_specials(rest)
-    parts = urlsplit(text)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    _check_scheme(scheme if separator else "", schemes)
+    before_query, _, query = rest.partition("?")
+    authority, slash, path = before_query.partition("/")
+    _refuse_bare_specials(rest, authority)
+    login, at, address = authority.rpartition("@")
+    user, colon, password = login.partition(":")
+    if at and colon and not password:
+        raise Rejected("the password in the URL is empty; leave the ':' before the '@' out")
+    host, port = _address(address)
     return UrlParts(
         scheme=scheme,
         user=_decode(user),
-        password=_decode(password) if ":" in parts.netloc.rpartition("@")[0] else None,
-        host=_host(parts.hostname or ""),
-        port=_port(parts.netloc.rpartition("@")[2]),
-        path=_decode(parts.path),
-        options=_options(parts.query, options),
+        password=_decode(password) if colon else None,
+        host=_decode(host),
+        port=port,
+        path=_decode(slash + path),
+        options=_options(query, options),
     )
 
 
-def _refuse_bare_specials(rest: str) -> None:
+def _check_scheme(scheme: str, known: Collection[str]) -> None:
+    if not SCHEME.fullmatch(scheme):
+        raise Rejected("this is not a URL")
+    if scheme not in known:
+        raise Rejected(f"the scheme {scheme!r} of the URL is not known here", nearest(scheme, known, cutoff=0.7))
+
+
+def _refuse_bare_specials(rest: str, authority: str) -> None:
     # A bare '/', '?', '#' or '@' in a password moves the rest of it into the host or the options; the parts
     # would then be wrong, and an error about them would print the password.
-    authority = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0]
     if rest.count("@") > 1 or "@" in rest[len(authority) :] or "#" in rest:
         raise Rejected("a special character in the URL (one of : / ? # @ %) must be percent-encoded")
 
@@ -61,28 +74,29 @@ def _decode(text: str) -> str:
     return decoded
 
 
-def _host(text: str) -> str:
-    host = _decode(text)
-    if "," in host:
-        raise Rejected("the URL names several hosts; one is expected")
-    return host
+def _address(text: str) -> tuple[str, str]:
+    if "," in text:
+        raise Rejected("the URL names several hosts, and one is expected")
+    bracketed, bracket, after = text.rpartition("]")
+    host, colon, port = (bracketed.removeprefix("["), *after.partition(":")[1:]) if bracket else text.partition(":")
+    if colon:
+        check_port(port)
+    return host, port
 
 
-def _port(address: str) -> int | None:
-    _, colon, digits = address.rpartition("]")[2].rpartition(":")
-    if not colon or not digits:
-        return None
-    if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:6]) <= 65535):
-        # The piece is not repeated: after a misplaced ':' it would be part of a password.
+def check_port(digits: str) -> None:
+    """Raise `Rejected` unless this is a port; it is not repeated, since after a stray ':' it is a password."""
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) <= 65535):
         raise Rejected("the port in the URL is not a number from 1 to 65535")
-    return int(digits)
 
 
 def _options(query: str, known: Collection[str]) -> dict[str, str]:
-    pairs = [(_decode(key), _decode(value)) for key, value in parse_qsl(query, keep_blank_values=True)]
-    for key, _ in pairs:
-        if key not in known:
-            raise Rejected(f"the option {key!r} in the URL is not known here", nearest(key, known))
-    if len(dict(pairs)) < len(pairs):
-        raise Rejected("an option in the URL is given twice")
-    return dict(pairs)
+    options: dict[str, str] = {}
+    for pair in query.split("&") if query else []:
+        name, _, value = pair.partition("=")
+        if name not in known:
+            raise Rejected(f"the option {name!r} in the URL is not known here", nearest(name, known))
+        if not value or name in options:
+            raise Rejected(f"the option {name!r} in the URL " + ("is given twice" if value else "has no value"))
+        options[name] = _decode(value)
+    return options

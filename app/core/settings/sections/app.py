@@ -9,7 +9,7 @@ from app.core.settings import declare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Section `app`."""
+    """The program as a whole."""
 
     name: str = declare.name("plinth", 40, "Name of the program in log lines and in PostgreSQL's list of connections.")
     processes: int = declare.whole(

@@ -28,7 +28,7 @@ class PoolerMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Section `database`. `database.url` is read into host, port, name, user, password and sslmode."""
+    """PostgreSQL: how it is reached, how its pool behaves, how migrations run."""
 
     host: str = declare.host("127.0.0.1", "Host of PostgreSQL, or the folder of its Unix socket.", sockets=True)
     port: int = declare.whole(5432, 1, 65535, "Port of PostgreSQL.")

@@ -18,7 +18,7 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """Section `log`."""
+    """What is logged, and how a line looks."""
 
     level: str = declare.log_levels("info", "From which level on events are logged, in general and per logger.")
     format: LogFormat = declare.choice(

@@ -10,7 +10,7 @@ from app.core.settings.secret import SecretUrl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redis:
-    """Section `redis`."""
+    """The Redis that may be lost without the service going down."""
 
     url: SecretUrl = declare.redis_url("redis://127.0.0.1:6379/0", "Where Redis is; may hold a user and a password.")
     timeout: float = declare.seconds(0.08, 0.005, 60, "How long a request waits for Redis before it goes on without.")
