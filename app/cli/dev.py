@@ -11,6 +11,7 @@ import click
 
 from app.cli.context import CliContext, pass_context
 from app.core.settings import PROJECT_ROOT, Settings
+from app.core.settings.kinds.redis_url import RedisUrl
 
 DATA = PROJECT_ROOT / ".local"
 
@@ -49,7 +50,7 @@ async def embedded_services(settings: Settings) -> AsyncIterator[Settings]:
         yield replace(
             settings,
             database=replace(database, host=postgres.host, port=postgres.port),
-            redis=replace(settings.redis, url=redis.url),
+            redis=replace(settings.redis, url=RedisUrl().from_text(redis.url)),
         )
 
 

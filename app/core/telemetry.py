@@ -15,8 +15,10 @@ from structlog.typing import EventDict, Processor
 ROOT = ""
 # Both of structlog's default tracebacks print local variables: passwords, tokens, whole requests.
 WITHOUT_LOCALS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-# Below these levels the libraries log query arguments (stack-notes D12) or repeat what our own events say.
-FLOORS = {"databases": logging.INFO, "asyncpg": logging.INFO, "hypercorn": logging.WARNING}
+# Libraries whose INFO repeats what our own events say; a directive that names one decides otherwise.
+QUIET = ("alembic", "databases", "hypercorn")
+# Below INFO these log query arguments, whatever a directive says (stack-notes D12).
+NEVER_BELOW_INFO = ("databases", "asyncpg")
 
 
 def parse_levels(directive: str) -> dict[str, int]:
@@ -94,11 +96,7 @@ def _printable(value: object) -> object:
 def _install(handler: logging.Handler, levels: Mapping[str, int]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(levels[ROOT])
-    wanted = {
-        **dict.fromkeys(FLOORS, levels[ROOT]),
-        **{name: level for name, level in levels.items() if name},
-    }
-    for name, level in wanted.items():
-        floor = FLOORS.get(name.split(".")[0], logging.NOTSET)
+    wanted = {**dict.fromkeys(NEVER_BELOW_INFO, levels[ROOT]), **dict.fromkeys(QUIET, max(levels[ROOT], logging.WARNING))}
+    for name, level in {**wanted, **levels}.items():
+        floor = logging.INFO if name.split(".")[0] in NEVER_BELOW_INFO else logging.NOTSET
         logging.getLogger(name).setLevel(max(level, floor))

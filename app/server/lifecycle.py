@@ -42,8 +42,18 @@ START_FAILURES: dict[type[Exception], ExitCode] = {
 }
 
 
-def run_server(settings: Settings, *, features: Sequence[Feature], on_listening: OnListening | None = None) -> int:
-    """Serve until told to stop; return the exit code. `on_listening` is given the base URL once it answers."""
+def run_server(
+    settings: Settings,
+    *,
+    features: Sequence[Feature],
+    services: Services = nullcontext,
+    on_listening: OnListening | None = None,
+) -> int:
+    """Serve until told to stop; return the exit code.
+
+    `services` may start what the settings need and yield them with its addresses (`app dev`);
+    `on_listening` is given the settings in force and the base URL once it answers.
+    """
     configure_logging(parse_levels(settings.log.level), json=settings.log.json)
     with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:
         return runner.run(_supervise(settings, features, services, on_listening))
@@ -87,10 +97,10 @@ async def _serve(
     server = settings.server
     # The port first: whether it is free is known at once, and nothing has to be undone.
     with open_listener(server.host, server.port, backlog=server.backlog) as listener:
-        async with services(settings) as settings, open_resources(settings, lifecycle) as resources:
-            app = create_app(settings, features, lifecycle=lifecycle)
+        async with services(settings) as in_force, open_resources(in_force, lifecycle) as resources:
+            app = create_app(in_force, features, lifecycle=lifecycle)
             app.resources = resources
-            await _run_until_stopped(app, settings, listener, on_listening)
+            await _run_until_stopped(app, in_force, listener, on_listening)
     lifecycle.phase = Phase.STOPPED
     log.info("stopped")
 

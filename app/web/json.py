@@ -11,8 +11,8 @@ from quart.json.provider import JSONProvider
 class OrjsonProvider(JSONProvider):
     """Dates as RFC 3339, UUIDs as text; NaN becomes null."""
 
-    def dumps(self, object_: Any, **_options: Any) -> str:  # noqa: ANN401  (the provider's own signature)
-        return orjson.dumps(object_).decode()
+    def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: ANN401, ARG002  (the provider's own signature)
+        return orjson.dumps(obj).decode()
 
-    def loads(self, object_: str | bytes, **_options: Any) -> Any:  # noqa: ANN401  (the provider's own signature)
-        return orjson.loads(object_)
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ANN401, ARG002  (the provider's own signature)
+        return orjson.loads(s)

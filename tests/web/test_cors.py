@@ -43,7 +43,9 @@ async def test_answers_and_errors_carry_the_headers(application: Application, se
     assert answer.headers["vary"] == "Origin"
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://app.example.evil.example", "null", "HTTPS://APP.EXAMPLE"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://app.example.evil.example", "null", "HTTPS://APP.EXAMPLE"]
+)
 async def test_any_other_origin_sees_nothing(application: Application, serving: Serving, origin: str) -> None:
     async with serving(application) as client:
         answers = [

@@ -136,9 +136,7 @@ async def test_a_stray_cancellation_is_a_panic_with_a_body(application: Applicat
     assert [line["event"] for line in logs] == ["panic"]
 
 
-async def test_an_overlong_handler_is_cancelled_and_answered_once(
-    application: Application, serving: Serving
-) -> None:
+async def test_an_overlong_handler_is_cancelled_and_answered_once(application: Application, serving: Serving) -> None:
     ended = asyncio.Event()
 
     @application.get("/slow")
