@@ -20,6 +20,7 @@ from app.core.migrations.errors import (
     UnknownTarget,
 )
 from app.core.migrations.readiness import SchemaCheck, schema_probe
+from app.core.migrations.report import Report, schema_report
 from app.core.migrations.revisions import MIGRATIONS, History, Revision, expected_revision, read_history
 from app.core.migrations.state import Fit, SchemaState, schema_state
 from app.core.settings.sections import Database as DatabaseSettings
@@ -36,6 +37,7 @@ __all__ = [
     "InvalidIndexes",
     "LockBusy",
     "MigrationError",
+    "Report",
     "Revision",
     "RevisionFailed",
     "SchemaCheck",
@@ -48,6 +50,7 @@ __all__ = [
     "migrate_up",
     "read_history",
     "schema_probe",
+    "schema_report",
     "schema_state",
 ]
 

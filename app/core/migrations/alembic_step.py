@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
+from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -19,9 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from app.core.migrations.connection import Connection
-
-# Alembic tells the root logger about its own plumbing at INFO; the runner's events say more in fewer lines.
-logging.getLogger("alembic").setLevel(logging.WARNING)
 
 TURN_POLL = 0.01  # seconds
 
@@ -39,7 +36,7 @@ class Scripts:
     """The revision files as Alembic sees them; its whole configuration is here, so there is no alembic.ini."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = Config()
+        self.config = Config(cmd_opts=Namespace(quiet=True))
         self.config.set_main_option("script_location", str(folder).replace("%", "%%"))
         self.directory = ScriptDirectory.from_config(self.config)
 
@@ -61,7 +58,7 @@ def engine_on(connection: Connection) -> AsyncEngine:
 
 async def run_step(engine: AsyncEngine, scripts: Scripts, revision: str, direction: Direction) -> None:
     """Run one revision in a transaction of its own, its line in alembic_version included."""
-    async with _alone_in_this_process(), engine.connect() as connection:
+    async with alone_in_this_process(), engine.connect() as connection:
         await connection.run_sync(_run_step, scripts, revision, direction)
 
 
@@ -75,7 +72,7 @@ def _run_step(connection: BlockingConnection, scripts: Scripts, revision: str, d
 
 
 @asynccontextmanager
-async def _alone_in_this_process() -> AsyncIterator[None]:
+async def alone_in_this_process() -> AsyncIterator[None]:
     # `alembic.op` and `alembic.context` are global: two databases migrated at the same time, by two tasks or
     # by two threads, would run each other's statements. asyncio.Lock knows one loop only, hence the polling.
     while not _turn.acquire(blocking=False):  # noqa: ASYNC110 - an asyncio.Event knows one loop only, too

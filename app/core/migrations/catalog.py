@@ -27,7 +27,7 @@ QUERIES = {
                    'default ' || pg_get_expr(d.adbin, d.adrelid),
                    'identity ' || nullif(a.attidentity::text, ''), 'generated ' || nullif(a.attgenerated::text, ''),
                    'storage ' || a.attstorage::text, 'compression ' || nullif(a.attcompression::text, ''),
-                   'collation ' || CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+                   'collation ' || nullif(a.attcollation, t.typcollation)::regcollation::text,
                    'comment ' || col_description(c.oid, a.attnum))
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

@@ -12,6 +12,7 @@ import asyncpg
 from app.core.database import DatabaseUnavailable, UnsupportedServer, open_database
 from app.core.database.options import address, connect_options
 from app.core.database.server import OLDEST
+from app.core.database.trouble import trouble
 from app.core.migrations.errors import DirectConnectionNeeded
 from app.core.settings.sections import Database as DatabaseSettings
 from app.core.settings.sections import PoolerMode
@@ -43,8 +44,13 @@ async def direct_connection(database: DatabaseSettings) -> AsyncIterator[Connect
     try:
         refuse_old_server(connection.get_server_version().major)
         yield connection
-    finally:
         await connection.close(timeout=database.connect_timeout)
+    except Exception as error:
+        if trouble(error, gone=connection.is_closed()):
+            raise DatabaseUnavailable(f"The connection to {address(database)} broke: {_reason(error)}") from error
+        raise
+    finally:
+        connection.terminate()  # at once: a server that has stopped would not answer a good-bye
 
 
 async def wait_for_server(database: DatabaseSettings) -> None:
@@ -68,8 +74,11 @@ async def _connect(database: DatabaseSettings) -> Connection:
     try:
         return await asyncpg.connect(**options)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        reason = str(error) or type(error).__name__
-        raise DatabaseUnavailable(f"The database {address(database)} can't be reached: {reason}") from error
+        raise DatabaseUnavailable(f"{address(database)} can't be reached: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _limits(database: DatabaseSettings) -> dict[str, str]:

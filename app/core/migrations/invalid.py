@@ -24,10 +24,11 @@ async def refuse_invalid_indexes(connection: Connection) -> None:
     """Raise `InvalidIndexes` naming each one and its remedy."""
     found = await invalid_indexes(connection)
     if found:
-        raise InvalidIndexes("\n".join(_remedy(name, table) for name, table in found.items()))
+        raise InvalidIndexes("\n".join(remedy(name, table) for name, table in found.items()))
 
 
-def _remedy(name: str, table: str) -> str:
+def remedy(name: str, table: str) -> str:
+    """What is wrong with the index, and the statement that mends it."""
     return (
         f"Index {name} on {table} is INVALID: its CONCURRENTLY build was broken off. "
         f"Rebuild it with `REINDEX INDEX CONCURRENTLY {name};` or drop it with `DROP INDEX CONCURRENTLY {name};`."

@@ -41,11 +41,9 @@ async def migration_lock(connection: Connection, *, wait: float) -> AsyncIterato
     CONCURRENTLY in the other one would wait: neither would ever end.
     """
     await _acquire(connection, wait)
-    try:
-        yield
-    finally:
-        if not connection.is_closed():
-            await connection.execute("SELECT pg_advisory_unlock($1)", KEY)
+    yield
+    # After an error the session is closed, and the lock goes with it.
+    await connection.execute("SELECT pg_advisory_unlock($1)", KEY)
 
 
 async def _acquire(connection: Connection, wait: float) -> None:

@@ -45,10 +45,12 @@ async def patiently(database: Database, connection: Connection, revision: Revisi
         except DBAPIError as error:
             if _state(error) not in {LOCK_NOT_AVAILABLE, DEADLOCK}:
                 raise _failure(database, revision, error) from error
+        except Exception as error:
+            raise RevisionFailed(f"{_named(revision)} failed: {type(error).__name__}: {error}") from error
         if attempt < ATTEMPTS:
             await _give_way(database, revision, attempt)
     raise LockBusy(
-        f"Revision {revision.id} ({revision.title}) did not get its lock in {ATTEMPTS} tries of "
+        f"{_named(revision)} did not get its lock in {ATTEMPTS} tries of "
         f"database.migration_lock_timeout = {database.migration_lock_timeout:g} s. {watch}\n"
         "End that session (pg_terminate_backend) or run this again at a quieter time; nothing of the revision is left."
     )
@@ -72,13 +74,17 @@ async def _give_way(database: Database, revision: Revision, attempt: int) -> Non
 
 
 def _failure(database: Database, revision: Revision, error: DBAPIError) -> MigrationError | DatabaseUnavailable:
-    what = f"Revision {revision.id} ({revision.title}, {revision.file})"
+    what = _named(revision)
     if error.connection_invalidated or _state(error) in BROKEN:
         return DatabaseUnavailable(f"{what} was cut short: the connection broke. It is safe to run it again.")
     if _state(error) == CANCELED:
         limit = database.migration_statement_timeout
         return RevisionFailed(f"{what} ran into database.migration_statement_timeout = {limit:g} s.")
     return RevisionFailed(f"{what} failed: {error.orig}")
+
+
+def _named(revision: Revision) -> str:
+    return f"Revision {revision.id} ({revision.file})"
 
 
 def _state(error: DBAPIError) -> str | None:

@@ -74,7 +74,10 @@ def expected_revision() -> str | None:
 
 def _read(file: Path) -> Revision:
     # Parsing rather than importing: Alembic and its operations take longer than the rest of a start.
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise HistoryError(f"{file.name}, line {error.lineno}: {error.msg}.") from error
     values = dict(filter(None, map(_assignment, tree.body)))
     if not isinstance(values.get("revision"), str):
         raise HistoryError(f'{file.name} does not say `revision = "..."`, so it can\'t be put in order.')

@@ -25,6 +25,7 @@ from app.core.settings.sections import Database
 log = structlog.get_logger(__name__)
 
 Plan: TypeAlias = Callable[[History, str | None, str], list[Revision]]
+DOING = {Direction.UP: "revision_applying", Direction.DOWN: "revision_undoing"}
 DONE = {Direction.UP: "revision_applied", Direction.DOWN: "revision_undone"}
 
 
@@ -82,6 +83,6 @@ async def _run_all(run: _Run, connection: Connection, steps: list[Revision]) -> 
     for revision in steps:
         started = time.perf_counter()
         step = partial(run_step, engine, scripts, revision.id, run.direction)
-        log.info("revision_starts", revision=revision.id, title=revision.title, direction=run.direction.value)
+        log.info(DOING[run.direction], revision=revision.id, file=revision.file)
         await patiently(run.database, connection, revision, step)
         log.info(DONE[run.direction], revision=revision.id, milliseconds=round((time.perf_counter() - started) * 1000))
