@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,7 @@ from quart import Blueprint, Response, request, websocket
 from sqlalchemy import text
 
 from app.feature import Feature
-from app.web import resources
+from app.web import Application, resources
 
 routes = Blueprint("faults", __name__, url_prefix="/test")
 
@@ -66,14 +67,32 @@ async def inside() -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "tasks": len(asyncio.all_tasks()),
+        "requests": len(application().requests),
         "pool": asdict(resources().database.stats()),
     }
+
+
+@routes.get("/flood")
+async def flood() -> tuple[AsyncGenerator[bytes, None], dict[str, str]]:
+    """A body without an end, for a client that does not read it."""
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield b"x" * 65536
+
+    return body(), {"Content-Type": "application/octet-stream"}
 
 
 @routes.websocket("/echo")
 async def echo() -> None:
     while True:
         await websocket.send(await websocket.receive())
+
+
+def application() -> Application:
+    """The application itself, for what only tests ask of it."""
+    assert isinstance(current_app, Application)
+    return current_app
 
 
 feature = Feature(name="faults", routes=(routes,))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import asdict
 from typing import Any
 
+import asyncpg
 import pytest
+import redis
+from _pytest.terminal import TerminalReporter
 
+from app.core.database import DatabaseUnavailable
+from app.core.migrations import MigrationError
+from app.embedded import EmbeddedError
+from tests.harness import order, report
 from tests.harness.background import BackgroundLoop
 from tests.harness.databases import Clones
 from tests.harness.engine import Engine, find_engine
@@ -18,7 +26,20 @@ LOOP = pytest.StashKey[BackgroundLoop]()
 ENGINE = pytest.StashKey[Engine]()
 CHOICE = pytest.StashKey[Choice]()
 RUN = pytest.StashKey[Run]()
+SEED = pytest.StashKey[str]()
 CLONES = pytest.StashKey[Clones]()
+CLONE_SECONDS = pytest.StashKey[list[float]]()
+
+TOLD = "plinth"  # under this name workers are told what they need, and tell how long their clones took
+START_FAILURES = (
+    EmbeddedError,
+    OSError,
+    TimeoutError,
+    DatabaseUnavailable,
+    MigrationError,
+    asyncpg.PostgresError,
+    redis.RedisError,
+)
 
 
 def worker_input(config: pytest.Config) -> dict[str, Any] | None:
@@ -26,54 +47,107 @@ def worker_input(config: pytest.Config) -> dict[str, Any] | None:
     return getattr(config, "workerinput", None)
 
 
-def has_workers(config: pytest.Config) -> bool:
-    return bool(config.getoption("numprocesses", None))
-
-
 def opened(config: pytest.Config) -> Opened:
     """The run's services, from whichever process."""
     if told := worker_input(config):
-        return Opened(**told["plinth"])
-    return config.stash[RUN].opened
+        return Opened(**told[TOLD]["opened"])
+    try:
+        return config.stash[RUN].opened
+    except START_FAILURES as error:
+        raise pytest.UsageError(f"the services for the tests cannot be used: {error}") from error
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.collectonly:
+        config.stash[SEED] = order.pick_seed()
         return
     config.stash[LOOP] = loop = BackgroundLoop()
     config.add_cleanup(loop.close)
+    config.stash[CLONE_SECONDS] = []
     if told := worker_input(config):
-        config.stash[ENGINE] = Engine(**told["plinth_engine"])
-        return
+        config.stash[ENGINE] = Engine(**told[TOLD]["engine"])
+        config.stash[SEED] = told[TOLD]["seed"]
+    else:
+        _prepare_run(config, loop)
+
+
+def _prepare_run(config: pytest.Config, loop: BackgroundLoop) -> None:
+    config.stash[SEED] = order.pick_seed()
     config.stash[ENGINE] = engine = find_engine(os.environ)
     config.stash[CHOICE] = choice = choose(os.environ, engine)
     config.stash[RUN] = run = Run(choice, loop)
     config.add_cleanup(run.close)
-    if has_workers(config):
-        run.opened  # noqa: B018  (workers cannot ask for it later)
+    # Ended by a supervisor's SIGTERM, a run cleans up just as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if config.getoption("numprocesses", None):
+        opened(config)  # workers cannot ask for it later
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    return order.worker_count(config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker; xdist calls this for each one, also for one that replaces a crashed one."""
-    node.workerinput["plinth"] = asdict(opened(node.config))
-    node.workerinput["plinth_engine"] = asdict(node.config.stash[ENGINE])
+    stash = node.config.stash
+    node.workerinput[TOLD] = {
+        "opened": asdict(opened(node.config)),
+        "engine": asdict(stash[ENGINE]),
+        "seed": stash[SEED],
+    }
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear from a worker at its end; a crashed one has nothing to tell."""
+    node.config.stash[CLONE_SECONDS] += getattr(node, "workeroutput", {}).get(TOLD, [])
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
     choice = config.stash.get(CHOICE, None)
-    return f"services: {choice.way} ({choice.why})" if choice else None
+    services = [f"services: {choice.way} ({choice.why})"] if choice else []
+    return [*services, f"order: PLINTH_TEST_SEED={config.stash[SEED]}"]
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if clones := session.config.stash.get(CLONES, None):
-        clones.close()
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order.shuffle(items, config.stash[SEED])
+    order.keep_together(items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("docker") and (reason := item.config.stash[ENGINE].why_not):
-        if item.config.stash[ENGINE].required:
-            pytest.fail(f"PLINTH_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
-        pytest.skip(reason)
+    engine = item.config.stash[ENGINE]
+    if item.get_closest_marker("docker") and engine.why_not:
+        if engine.required:
+            pytest.fail(f"PLINTH_REQUIRE_DOCKER=1, but {engine.why_not}", pytrace=False)
+        pytest.skip(engine.why_not)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if clones := config.stash.get(CLONES, None):
+        clones.close()
+        config.stash[CLONE_SECONDS] += clones.seconds
+    tell: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if tell is not None:
+        tell[TOLD] = clones.seconds if clones else []
+    elif not config.option.collectonly:
+        report.fail_an_empty_run(session, _reporter(config))
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    if run := config.stash.get(RUN, None):
+        terminalreporter.section("services")
+        for line in report.lines(run.opened if run.used else None, config.stash[CLONE_SECONDS]):
+            terminalreporter.line(line)
+        if report.nothing_ran(terminalreporter):
+            terminalreporter.line("not one test ran, so this run counts as failed")
+
+
+def _reporter(config: pytest.Config) -> TerminalReporter:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    assert isinstance(reporter, TerminalReporter)
+    return reporter

@@ -45,6 +45,10 @@ class Run:
         """Opened at the first use, so that a run of pure functions starts nothing."""
         return self._loop.call(self._open())
 
+    @property
+    def used(self) -> bool:
+        return "opened" in vars(self)
+
     def close(self) -> None:
         self._loop.call(self._open_things.aclose())
 
