@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from typing import Any
 
-from quart import Blueprint, Response, request, websocket
+from quart import Blueprint, Response, current_app, request, websocket
 from sqlalchemy import text
 
 from app.feature import Feature
