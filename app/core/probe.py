@@ -35,11 +35,21 @@ class Probe:
     A fault shows after at most `interval + timeout`, a return after as long: below 2 s with the defaults.
     """
 
-    def __init__(self, name: str, check: Check, *, interval: float, timeout: float, clock: Clock | None = None) -> None:
-        """`check` returns when all is well and raises when it is not."""
+    def __init__(
+        self,
+        name: str,
+        check: Check,
+        *,
+        interval: float,
+        timeout: float,
+        clock: Clock | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        """`check` returns when all is well and raises when it is not; `close` is called when `run` ends."""
         self.name = name
         self.timeout = timeout
         self._check = check
+        self._close = close
         self._interval = interval
         self._clock = clock or SystemClock()
         self._poked = asyncio.Event()
@@ -61,6 +71,8 @@ class Probe:
             if self._running is not None:
                 self._running.cancel()
                 await asyncio.gather(self._running, return_exceptions=True)
+            if self._close is not None:
+                self._close()
 
     async def check_once(self) -> ProbeResult:
         """Check and keep the answer. One that outlives its deadline is cancelled, and waited for before the next."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.sql import ClauseElement
 
-from app.core.database.driver import RawConnection, is_gone
+from app.core.database.driver import RawConnection, is_gone, mark
 from app.core.database.errors import RowNotFound
-from app.core.database.plan import Values, bound
+from app.core.database.plan import Plan, Values, bound, plan_of_many
 from app.core.database.rows import Row, Value
 from app.core.database.statement import Statement
 from app.core.database.trouble import trouble
@@ -30,28 +30,29 @@ NOTHING: Values = {}
 class Connection:
     """Valid inside its `async with` only, and for one query at a time."""
 
-    __slots__ = ("_raw", "database", "owner", "transactions", "users")
+    __slots__ = ("database", "owner", "raw", "transactions", "users")
 
     def __init__(self, database: Database, raw: RawConnection, owner: asyncio.Task[Any] | None) -> None:
         self.database = database
         self.owner = owner
         self.users = 0
         self.transactions: list[Transaction] = []
-        self._raw = raw
+        self.raw = raw
 
     @property
     def raw_connection(self) -> RawConnection:
         """The connection of asyncpg, for what has no wrapper here (COPY, LISTEN); don't keep it."""
-        return self._raw
+        mark(self.raw)
+        return self.raw
 
     async def fetch_all(self, query: Query, values: Values | None = None) -> list[Row]:
-        name, sql, arguments = _prepare(query, values)
-        rows: list[Row] = await self._run(name, self._raw.fetch, sql, arguments)
+        name, sql, arguments = self._prepare(query, values)
+        rows: list[Row] = await self._run(name, self.raw.fetch, sql, arguments)
         return rows
 
     async def fetch_one(self, query: Query, values: Values | None = None) -> Row | None:
-        name, sql, arguments = _prepare(query, values)
-        row: Row | None = await self._run(name, self._raw.fetchrow, sql, arguments)
+        name, sql, arguments = self._prepare(query, values)
+        row: Row | None = await self._run(name, self.raw.fetchrow, sql, arguments)
         return row
 
     async def fetch_existing(self, query: Query, values: Values | None = None) -> Row:
@@ -68,49 +69,68 @@ class Connection:
 
     async def execute(self, query: Query, values: Values | None = None) -> Value:
         """Run it; gives the first column of the first row, if there is one (`RETURNING`)."""
-        name, sql, arguments = _prepare(query, values)
-        return await self._run(name, self._raw.fetchval, sql, arguments)
+        name, sql, arguments = self._prepare(query, values)
+        return await self._run(name, self.raw.fetchval, sql, arguments)
 
     async def execute_many(self, query: Query, values: Iterable[Values]) -> None:
         """Run it once for each of `values`, all or nothing, in as few round trips as they fit in."""
-        rows = [_prepare(query, each) for each in values]
+        rows = list(values)
         if rows:
-            name, sql, _ = rows[0]
-            await self._run(name, self._raw.executemany, sql, [[arguments for _, _, arguments in rows]])
+            plan = query.plan if isinstance(query, Statement) else plan_of_many(query, rows[0])
+            self._mark(plan)
+            await self._run(_name(query), self.raw.executemany, plan.sql, [[plan.bind(row) for row in rows]])
 
     async def iterate(self, query: Query, values: Values | None = None) -> AsyncIterator[Row]:
         """Rows through a server-side cursor; needs an open transaction (`Database.iterate` opens one)."""
-        _, sql, arguments = _prepare(query, values)
-        async for row in self._raw.cursor(sql, *arguments):
-            yield row
+        name, sql, arguments = self._prepare(query, values)
+        started = time.perf_counter()
+        try:
+            async for row in self.raw.cursor(sql, *arguments):
+                yield row
+        except Exception as error:
+            if (failed := self._failed(name, error, started)) is error:
+                raise
+            raise failed from error
 
     def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Transaction:
         return self.database.transaction(isolation=isolation, readonly=readonly)
 
     async def control(self, sql: str) -> None:
         """BEGIN, COMMIT, SAVEPOINT: no parameters, no result."""
-        await self._run(sql.split(maxsplit=1)[0].lower(), self._raw.execute, sql, [])
+        await self._run(sql.split(maxsplit=1)[0].lower(), self.raw.execute, sql, [])
+
+    def _prepare(self, query: Query, values: Values | None) -> tuple[str, str, list[object]]:
+        if isinstance(query, Statement):
+            plan, arguments = query.plan, query.plan.bind(NOTHING if values is None else values)
+        else:
+            plan, arguments = bound(query, values)
+        self._mark(plan)
+        return _name(query), plan.sql, arguments
+
+    def _mark(self, plan: Plan) -> None:
+        if plan.leaves_traces:
+            mark(self.raw)
 
     async def _run(self, name: str, method: Callable[..., Awaitable[Value]], sql: str, arguments: list[Value]) -> Value:
         started = time.perf_counter()
         try:
-            result = await method(sql, *arguments)
+            # Given per query, it covers preparing and running together; asyncpg's own default starts anew for each.
+            result = await method(sql, *arguments, timeout=self.database.settings.command_timeout)
         except Exception as error:
-            self.database.observer.queried(name, _outcome(error), time.perf_counter() - started)
-            if (found := trouble(error, gone=is_gone(self._raw))) is None:
-                _log_failure(name, error)
+            if (failed := self._failed(name, error, started)) is error:
                 raise
-            self.database.troubled()
-            raise found from error
+            raise failed from error
         self.database.observer.queried(name, "ok", time.perf_counter() - started)
         return result
 
-
-def _prepare(query: Query, values: Values | None) -> tuple[str, str, list[object]]:
-    if isinstance(query, Statement):
-        return query.name, query.plan.sql, query.plan.bind(NOTHING if values is None else values)
-    sql, arguments = bound(query, values)
-    return _name(query), sql, arguments
+    def _failed(self, name: str, error: Exception, started: float) -> Exception:
+        """The error to raise: the driver's own where the server has answered."""
+        self.database.observer.queried(name, _outcome(error), time.perf_counter() - started)
+        if found := trouble(error, gone=is_gone(self.raw)):
+            self.database.troubled()
+            return found
+        _log_failure(name, error)
+        return error
 
 
 def _name(query: Query) -> str:

@@ -12,7 +12,7 @@ import databases
 
 from app.core.database import codecs
 from app.core.database.connection import Connection, Query
-from app.core.database.driver import RawConnection, pool_of
+from app.core.database.driver import RawConnection, close_pool, pool_of
 from app.core.database.options import address, pool_options, transaction_settings
 from app.core.database.plan import Values
 from app.core.database.quiet import quieten
@@ -22,7 +22,7 @@ from app.core.database.stats import DatabaseObserver, NoObserver, PoolStats
 from app.core.database.transaction import Transaction, forget_open, recall_open, refuse_inherited
 from app.core.settings.sections import Database as DatabaseSettings
 
-DISCONNECT_TIMEOUT = 5.0
+DISCONNECT_TIMEOUT = 2.0  # seconds; by then the server has drained its requests
 
 
 class Hold:
@@ -82,12 +82,8 @@ class Database(databases.Database):
 
     async def disconnect(self) -> None:
         """Wait a little for what still runs, then cut it off."""
-        pool = pool_of(self)
-        try:
-            async with asyncio.timeout(DISCONNECT_TIMEOUT):
-                await super().disconnect()
-        except TimeoutError:
-            pool.terminate()
+        if self.is_connected:
+            await close_pool(self, within=DISCONNECT_TIMEOUT)
 
     def connection(self) -> Hold:  # type: ignore[override]  # the stock Connection is what leaks
         return Hold(self)
@@ -184,7 +180,7 @@ class Database(databases.Database):
         if connection.users == 0:
             if self._held.get(connection.owner) is connection:
                 del self._held[connection.owner]
-            await self.slots.release(connection.raw_connection)
+            await self.slots.release(connection.raw)
 
     async def _open(self, *args: Value, **options: Value) -> RawConnection:
         raw = await codecs.connect(*args, **options)

@@ -5,19 +5,58 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import databases
+
+from app.core.database.rows import Value
 
 # asyncpg brings no types; these names say what is meant.
 RawConnection = Any
 RawPool = Any
 
 
+class SessionConnection(asyncpg.Connection):  # type: ignore[misc]  # no types, see above
+    """Cleaned when given back only after a query that may have left something in its session.
+
+    By default asyncpg asks the server to reset every time, which takes longer than a small query does.
+    """
+
+    __slots__ = ("has_traces",)
+
+    def __init__(self, *args: Value, **options: Value) -> None:
+        super().__init__(*args, **options)
+        self.has_traces = False
+
+    def mark(self) -> None:
+        """Say that the session may have been changed: SET, LISTEN, advisory locks, temporary tables."""
+        self.has_traces = True
+
+    def get_reset_query(self) -> str:
+        if not self.has_traces:
+            return ""
+        self.has_traces = False
+        return str(super().get_reset_query())
+
+
 def pool_of(database: databases.Database) -> RawPool:
     """The asyncpg pool that `databases` has opened; None while not connected."""
     return database._backend._pool  # noqa: SLF001  (databases gives no public way)
+
+
+async def close_pool(database: databases.Database, *, within: float) -> None:
+    """Wait up to `within` seconds for what still runs, then cut it off; the stock way would wait for ever."""
+    backend = database._backend  # noqa: SLF001
+    try:
+        async with asyncio.timeout(within):
+            await backend._pool.close()  # noqa: SLF001  (cut short, it terminates every connection)
+    except TimeoutError:
+        pass
+    finally:
+        backend._pool = None  # noqa: SLF001
+        database.is_connected = False
 
 
 def is_gone(raw: RawConnection) -> bool:
@@ -26,3 +65,9 @@ def is_gone(raw: RawConnection) -> bool:
         return bool(raw.is_closed())
     except asyncpg.InterfaceError:
         return True  # the pool takes a closed connection back by itself and empties our handle
+
+
+def mark(raw: RawConnection) -> None:
+    """Have the session cleaned when it is given back; nothing to do for one that is gone."""
+    if not is_gone(raw):
+        raw.mark()

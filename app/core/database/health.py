@@ -40,6 +40,13 @@ def database_probe(database: Database, *, clock: Clock | None = None) -> Probe:
     """The probe behind readiness; a query that meets trouble has it run at once."""
     settings = database.settings
     check = DatabaseCheck(settings, application_name=database.application_name)
-    probe = Probe("database", check, interval=settings.health_interval, timeout=settings.health_timeout, clock=clock)
+    probe = Probe(
+        "database",
+        check,
+        interval=settings.health_interval,
+        timeout=settings.health_timeout,
+        clock=clock,
+        close=check.close,
+    )
     database.on_trouble(probe.poke)
     return probe

@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 
 FIRST_RETRY = 0.1  # seconds; doubled with each try
 LONGEST_RETRY = 2.0
+LEAST_TRY = 1.0  # what one try gets, also with a start_timeout of 0
+
+# What a server that is absent, still starting or unwilling can do; anything else is a mistake and not retried.
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _random = secrets.SystemRandom()
 
@@ -63,7 +67,7 @@ async def _connect(database: Database) -> None:
         try:
             async with asyncio.timeout_at(_loop_time(deadline)):
                 return await database.connect()
-        except (Exception, ExceptionGroup) as error:
+        except FAILURES as error:
             retry_in = _random.uniform(0, min(LONGEST_RETRY, FIRST_RETRY * 2**attempt))
             if (final := refusal(database, error)) or time.monotonic() + retry_in >= deadline:
                 raise (final or _timed_out(database, error)) from error
@@ -72,7 +76,7 @@ async def _connect(database: Database) -> None:
 
 
 def _loop_time(deadline: float) -> float:
-    return asyncio.get_running_loop().time() + max(0.01, deadline - time.monotonic())
+    return asyncio.get_running_loop().time() + max(LEAST_TRY, deadline - time.monotonic())
 
 
 def _timed_out(database: Database, error: Exception) -> DatabaseUnavailable:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
+from app.core.database.driver import SessionConnection
 from app.core.database.tls import tls
 from app.core.settings.sections import Database as DatabaseSettings
 from app.core.settings.sections import PoolerMode
@@ -62,4 +63,5 @@ def pool_options(
         "max_size": settings.pool_max,
         "max_inactive_connection_lifetime": settings.idle_timeout,
         "connect": connect,
+        "connection_class": SessionConnection,
     }

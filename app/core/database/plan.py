@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Insert, TextClause, Update, text
+from sqlalchemy import BindParameter, Insert, TextClause, Update, bindparam, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql import ClauseElement
@@ -17,6 +18,10 @@ from sqlalchemy.types import TypeEngine
 from app.core.database.errors import StatementError
 
 Values = Mapping[str, object]
+
+# A query may change its session only by a command of its own or through a function; these two tell which do.
+_LEAVES_NOTHING = re.compile(r"\s*(select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
+_MAY_LEAVE = re.compile(r"set_config|advisory", re.IGNORECASE)
 
 
 def _as_is(value: object) -> object:
@@ -44,11 +49,12 @@ class Parameter:
 class Plan:
     """SQL and the recipe for its arguments; immutable, shared by all tasks."""
 
-    __slots__ = ("_optional", "_processors", "_required", "_template", "parameters", "sql")
+    __slots__ = ("_optional", "_processors", "_required", "_template", "leaves_traces", "parameters", "sql")
 
     def __init__(self, sql: str, parameters: tuple[Parameter, ...] = ()) -> None:
         self.sql = sql
         self.parameters = parameters
+        self.leaves_traces = _LEAVES_NOTHING.match(sql) is None or _MAY_LEAVE.search(sql) is not None
         self._template = [_processed(parameter) for parameter in parameters]
         self._required = [(at, each.name) for at, each in enumerate(parameters) if each.required]
         self._optional = {each.name: at for at, each in enumerate(parameters) if not (each.required or each.literal)}
@@ -153,8 +159,8 @@ def _text_plan(sql: str) -> Plan:
     return plan_of(text(sql))
 
 
-def bound(query: ClauseElement | str, values: Values | None) -> tuple[str, list[object]]:
-    """SQL and arguments of a query that is compiled per call (text is compiled once and remembered)."""
+def bound(query: ClauseElement | str, values: Values | None) -> tuple[Plan, list[object]]:
+    """Plan and arguments of a query that is compiled per call (text is compiled once and remembered)."""
     if isinstance(query, str):
         plan = _text_plan(query)
     elif values and isinstance(query, Insert | Update):
@@ -162,7 +168,16 @@ def bound(query: ClauseElement | str, values: Values | None) -> tuple[str, list[
     else:
         plan = plan_of(query, values)
         values = _without_expanded(query, plan, values)
-    return plan.sql, plan.bind(values or {})
+    return plan, plan.bind(values or {})
+
+
+def plan_of_many(query: ClauseElement | str, first: Values) -> Plan:
+    """One plan for many sets of values, which all have the names of the first."""
+    if isinstance(query, str):
+        return _text_plan(query)
+    if isinstance(query, Insert | Update):
+        return plan_of(query.values({name: bindparam(name) for name in first}))
+    return plan_of(query)
 
 
 def _without_expanded(query: ClauseElement, plan: Plan, values: Values | None) -> Values | None:

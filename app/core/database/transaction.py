@@ -40,8 +40,7 @@ class Transaction:
         try:
             await self._start(connection)
         except BaseException:
-            await self._undo()
-            await self._hold.leave()
+            await self._abandon()
             raise
         connection.transactions.append(self)
         self._declare_open()
@@ -69,10 +68,7 @@ class Transaction:
 
     async def rollback(self) -> None:
         self._declare_closed()
-        try:
-            await self._undo()
-        finally:
-            await self._hold.leave()
+        await self._abandon()
 
     async def _start(self, connection: Connection) -> None:
         depth = len(connection.transactions)
@@ -84,9 +80,16 @@ class Transaction:
         self._savepoint = f"level_{depth}"
         await connection.control(f"SAVEPOINT {self._savepoint}")
 
+    async def _abandon(self) -> None:
+        """A second cancellation in here drops the connection, but can't lose its slot."""
+        try:
+            await self._undo()
+        finally:
+            await self._hold.leave()
+
     async def _undo(self) -> None:
         sql = f"ROLLBACK TO {self._savepoint}" if self._savepoint else "ROLLBACK"
-        await self.database.slots.settle(self._connection.raw_connection, sql)
+        await self.database.slots.settle(self._connection.raw, sql)
 
     def _declare_open(self) -> None:
         self.is_open = True
