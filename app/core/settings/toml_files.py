@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dynaconf import Dynaconf
+from dynaconf.loaders import toml_loader
 
 from .declarations import SECTIONS, SETTINGS
 from .environment import Environment
@@ -51,20 +52,20 @@ def _unread(path: Path, wrong: str) -> Layer:
 
 def _tables(path: Path, environment: Environment, *, bare: bool) -> Iterator[Layer]:
     loaded = Dynaconf(
-        settings_files=[str(path)],
-        root_path=str(path.parent),
         environments=not bare,
         env=environment.value,
-        core_loaders=["TOML"],
         loaders=[],
         load_dotenv=False,
         merge_enabled=False,
         dotted_lookup=False,
         auto_cast=False,
     )
+    # The loader of one file: given the file's name instead, Dynaconf would also read any *.local.toml beside
+    # it and run a dynaconf_hooks.py.
+    toml_loader.load(loaded, env=environment.value, filename=str(path))
     for source, data in loaded.loaded_by_loaders.items():
-        # Dynaconf also lists its own defaults here, and files that it finds by itself.
-        if source.loader == "toml" and source.identifier == str(path):
+        # Dynaconf's own defaults are listed here as well.
+        if source.loader == "toml":
             where = path.name if bare else f"{path.name} [{source.env}]"
             yield Layer(given=list(_given(data, where, committed=path.name == SHARED)))
 
