@@ -57,7 +57,7 @@ def owner_of(path: Path) -> Owner | None:
 
 
 @asynccontextmanager
-async def claim(path: Path, *, wait: float = LOCK_WAIT) -> AsyncIterator[Folder]:
+async def claim(path: Path) -> AsyncIterator[Folder]:
     """Hold the folder's lock, waiting for a server that is still ending.
 
     A free lock proves that no server of ours lives in the folder, whatever its leftover pid file says: after
@@ -65,7 +65,7 @@ async def claim(path: Path, *, wait: float = LOCK_WAIT) -> AsyncIterator[Folder]
     """
     lock = _open_lock(path)
     try:
-        await _take(lock, path, wait)
+        await _take(lock, path)
         yield Folder(path, owner_of(path), lock)
     finally:
         os.close(lock)
@@ -79,8 +79,8 @@ def _open_lock(path: Path) -> int:
         raise FolderUnusable(f"{error.strerror}: {error.filename}") from error
 
 
-async def _take(lock: int, path: Path, wait: float) -> None:
-    deadline = time.monotonic() + wait
+async def _take(lock: int, path: Path) -> None:
+    deadline = time.monotonic() + LOCK_WAIT
     while not _locked(lock):
         if time.monotonic() >= deadline:
             raise FolderInUse(path)

@@ -87,13 +87,14 @@ def parents() -> dict[int, int]:
     return found
 
 
-def kill_descendants() -> None:
+def signal_family(number: int) -> None:
+    """Signal every process below this one."""
     tree, family = parents(), {os.getpid()}
     while grown := {pid for pid, parent in tree.items() if parent in family} - family:
         family |= grown
     for pid in family - {os.getpid()}:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             continue
 
@@ -117,7 +118,7 @@ class Keeper:
             if sys.stdin.fileno() in ready:
                 self.obey(os.read(sys.stdin.fileno(), 16))
             if time.monotonic() >= self.deadline:
-                kill_descendants()
+                signal_family(signal.SIGKILL)
                 self.deadline = time.monotonic() + 1
         return self.code or 0
 
@@ -140,11 +141,11 @@ class Keeper:
         self.end(int(line) if line else self.stop_signal)
 
     def end(self, number: int) -> None:
-        """Signal the server; one that is stopped would sleep through it."""
+        """Signal the server, and wake what was stopped: it would sleep through the end."""
         self.deadline = min(self.deadline, time.monotonic() + self.grace)
         if self.code is None:
             os.kill(self.pid, number)
-            os.kill(self.pid, signal.SIGCONT)
+        signal_family(signal.SIGCONT)
 
 
 def main() -> int:
