@@ -10,6 +10,7 @@ from app.feature import Feature
 from app.web.application import Application
 from app.web.cors import Cors
 from app.web.json import OrjsonProvider
+from app.web.streaming import FairStreams
 
 
 def create_app(settings: Settings, features: Sequence[Feature], *, lifecycle: Lifecycle) -> Application:
@@ -19,5 +20,6 @@ def create_app(settings: Settings, features: Sequence[Feature], *, lifecycle: Li
     for feature in features:
         for blueprint in feature.routes:
             app.register_blueprint(blueprint)
-    app.asgi_app = Cors(app.asgi_app, origins=settings.server.cors_origins)  # type: ignore[method-assign]  # Quart's documented hook
+    edge = Cors(FairStreams(app.asgi_app), origins=settings.server.cors_origins)
+    app.asgi_app = edge  # type: ignore[method-assign]  # Quart's documented hook
     return app

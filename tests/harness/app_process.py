@@ -98,10 +98,10 @@ async def launch_app(
     settings: TestSettings, *overrides: str, module: str = FAULT_ROUTES, env: dict[str, str] | None = None
 ) -> AsyncIterator[AppProcess]:
     """Start without waiting: for a start that is to fail, or to be interrupted."""
-    options = ("server.port=0", "log.format=json", *overrides)
+    options = {"server.port": "0", "log.format": "json", **dict(pair.split("=", 1) for pair in overrides)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.harness.serve", str(settings.root), module, *options),
+        *("-m", "tests.harness.serve", str(settings.root), module, *map("=".join, options.items())),
         cwd=PROJECT_ROOT,
         env={"PATH": os.environ["PATH"], **settings.environ, **(env or {})},
         stdin=asyncio.subprocess.PIPE,
