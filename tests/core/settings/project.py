@@ -65,5 +65,17 @@ def dotenv(text: str | bytes) -> Given:
     return Given(files={".env": text})
 
 
+def local(text: str | bytes) -> Given:
+    return Given(files={"settings.local.toml": text})
+
+
 def options(*overrides: str) -> Given:
     return Given(options=overrides)
+
+
+def said(key: str, wrong: str, source: str, accepted: str = "", meant: str = "") -> str:
+    """One entry of the page; `test_fault_page` holds a page in full."""
+    lines = [key, f"  wrong     {wrong}", f"  from      {source}"]
+    lines += [f"  accepted  {accepted}"] if accepted else []
+    lines += [f"  did you mean {meant}?"] if meant else []
+    return "\n".join(lines)
