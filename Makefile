@@ -64,7 +64,7 @@ redis-cli: ## Open redis-cli on the stack's Redis
 	@docker/compose exec redis redis-cli
 
 watch: ## Run the stack and rebuild the server at every change of its files
-	@docker/compose watch
+	@APP_SERVER__DRAIN_DELAY=0 docker/compose watch
 
 secrets: ## Make the secret files that the stack and the image build use
 	@$(PYTHON) docker/make_secrets.py
