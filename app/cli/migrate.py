@@ -46,7 +46,8 @@ def migrate() -> None:
 def up(context: CliContext, revision: str) -> None:
     """Apply what is pending.
 
-    REVISION is where to stop: a number, +N or head (the default). Safe to repeat, and to run again after it was broken off.
+    REVISION is where to stop: a number, +N or head (the default). Safe to repeat, and to run again after it
+    was broken off.
     """
     settings = _prepared(context)
     outcome = _run(migrate_up(settings.database, revision))
@@ -92,8 +93,8 @@ def status(context: CliContext, *, as_json: bool) -> None:
 def new(context: CliContext, message: str, *, empty: bool) -> None:
     """Write the next revision file.
 
-    It is named after MESSAGE and filled with what the models have and the other revisions do not make, found in a scratch database.
-    That is a draft: read it, say why in its comments, and hold it against the models with `app migrate check`.
+    It is named after MESSAGE and filled with what the models have and the other revisions do not make, found
+    in a scratch database. That is a draft: read it, say why in its comments, and hold it against the models with `app migrate check`.
     """
     if not re.search(r"\w", message):
         raise click.BadParameter("say in a few words what the revision changes: they become the name of its file")
@@ -112,8 +113,9 @@ def new(context: CliContext, message: str, *, empty: bool) -> None:
 def check(context: CliContext) -> None:
     """Compare the revisions with the models.
 
-    Both schemas are made for real in scratch databases, and PostgreSQL describes them. That sees what Alembic's own check passes over: values of an enum, server defaults, predicates of partial
-    indexes, CHECK constraints, triggers, comments. Exits with 4 when there is any difference.
+    Both schemas are made for real in scratch databases, and PostgreSQL describes them. That sees what Alembic's
+    own check passes over: values of an enum, server defaults, predicates of partial indexes, CHECK constraints,
+    triggers. Exits with 4 when there is any difference.
     """
     from app.core.migrations import drift
 

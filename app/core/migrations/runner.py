@@ -64,7 +64,7 @@ async def _migrate(run: _Run) -> Outcome:
         await refuse_invalid_indexes(connection)
         current = await current_revision(connection)
     outcome = Outcome(tuple(steps), current, time.perf_counter() - started)
-    log.info("schema_ready", revision=current, revisions_run=len(steps), seconds=round(outcome.seconds, 3))
+    log.info("migrated", revision=current, revisions_run=len(steps), seconds=round(outcome.seconds, 3))
     return outcome
 
 
