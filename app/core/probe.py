@@ -75,33 +75,32 @@ class Probe:
                 self._close()
 
     async def check_once(self) -> ProbeResult:
-        """Check and keep the answer. One that outlives its deadline is cancelled, and waited for before the next."""
+        """Check and keep the answer; a check past its deadline is cancelled, and no other begins before its end."""
         self._poked.clear()
         started = self._clock.monotonic()
-        if self._running is None:
-            self._running = asyncio.ensure_future(self._checked())
-        done, _ = await asyncio.wait({self._running}, timeout=self.timeout)
-        reason = self._reason() if done else f"no answer within {self.timeout:g} s"
+        running = self._begin()
+        done, _ = await asyncio.wait({running}, timeout=self.timeout)
+        if not done:
+            running.cancel()
+        reason = _reason(running) if done else f"no answer within {self.timeout:g} s"
         self._keep(reason, self._clock.monotonic() - started)
         return self.result
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._checked(), name=f"check {self.name}")
+        return self._running
 
     async def _checked(self) -> None:
         await self._check()
 
-    def _reason(self) -> str:
-        running, self._running = self._running, None
-        if running is None or running.cancelled():
-            return "the check was cancelled"
-        error = running.exception()
-        return "" if error is None else _sentence(error)
-
     def _keep(self, reason: str, seconds: float) -> None:
-        if self._running is not None:
-            self._running.cancel()
         before, ok = self.result.ok, not reason
         self.result = ProbeResult(ok=ok, reason=reason, checked_at=self._clock.now(), seconds=seconds)
-        if before != ok:
-            log.log(20 if ok else 30, "probe_up" if ok else "probe_down", probe=self.name, reason=reason)
+        if ok and not before:
+            log.info("probe_up", probe=self.name, seconds=round(seconds, 4))
+        if before and not ok:
+            log.warning("probe_down", probe=self.name, reason=reason)
 
     async def _rest(self) -> None:
         await asyncio.sleep(self._interval * BREATH)
@@ -110,6 +109,13 @@ class Probe:
                 await self._poked.wait()
         except TimeoutError:
             pass
+
+
+def _reason(ended: asyncio.Task[None]) -> str:
+    if ended.cancelled():
+        return "the check was cancelled"
+    error = ended.exception()
+    return "" if error is None else _sentence(error)
 
 
 def _sentence(error: BaseException) -> str:

@@ -67,6 +67,12 @@ def is_gone(raw: RawConnection) -> bool:
         return True  # the pool takes a closed connection back by itself and empties our handle
 
 
+def drop(raw: RawConnection) -> None:
+    """Cut the connection off at once; asyncpg may have done so itself, when its own cancel request got no answer."""
+    if not is_gone(raw):
+        raw.terminate()
+
+
 def mark(raw: RawConnection) -> None:
     """Have the session cleaned when it is given back; nothing to do for one that is gone."""
     if not is_gone(raw):

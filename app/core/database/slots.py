@@ -7,7 +7,7 @@ import time
 
 import structlog
 
-from app.core.database.driver import RawConnection, is_gone
+from app.core.database.driver import RawConnection, drop, is_gone
 from app.core.database.errors import AcquireTimeout
 from app.core.database.stats import DatabaseObserver, PoolStats
 from app.core.database.trouble import trouble
@@ -78,7 +78,7 @@ class Slots:
             async with asyncio.timeout(SETTLE_TIMEOUT):
                 await raw.execute(sql)
         except BaseException as error:
-            raw.terminate()
+            drop(raw)
             if not isinstance(error, Exception):
                 raise
 

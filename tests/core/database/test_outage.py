@@ -1,0 +1,133 @@
+"""PostgreSQL restarts or crashes under load: the pool and readiness follow, nobody hangs, nothing is written twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+
+import databases
+import pytest
+
+from app.core.database import Database, database_probe, open_database
+from app.core.probe import Probe
+from app.embedded import PostgresServer, Stop
+from tests.core.database.ledger import CREATE, Clients
+from tests.core.database.torture import usable_at_once
+from tests.harness.processes import client_backends, kill
+from tests.harness.settings import TestSettings
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.fault
+
+NOTICED = BACK = 2.0  # seconds, what readiness promises
+
+
+@pytest.fixture
+async def db(own_settings: TestSettings) -> AsyncIterator[Database]:
+    async with open_database(own_settings().database) as database:
+        # The test server trades safety for speed; here an acknowledged write must outlive a crash.
+        await database.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = on")
+        await database.execute("DROP TABLE IF EXISTS ledger")
+        await database.execute(CREATE)
+    async with open_database(own_settings().database) as database:
+        yield database
+
+
+@asynccontextmanager
+async def running(probe: Probe) -> AsyncIterator[Probe]:
+    task = asyncio.create_task(probe.run())
+    await eventually(lambda: probe.result.ok, within=2)
+    try:
+        yield probe
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def started_at(db: Database) -> datetime:
+    found: datetime = await db.fetch_val("SELECT pg_postmaster_start_time()")
+    return found
+
+
+async def test_a_restart_under_twenty_clients_is_survived(db: Database, own_postgres: PostgresServer) -> None:
+    before = await started_at(db)
+    async with running(database_probe(db)) as probe, Clients(db) as clients:
+        await eventually(lambda: clients.everybody_wrote_since(Counter()), within=5)
+
+        stopped = time.monotonic()
+        await own_postgres.stop(Stop.IMMEDIATE)
+        await eventually(lambda: not probe.result.ok, within=NOTICED)
+        noticed = time.monotonic() - stopped
+        await own_postgres.start()
+        returned, written = time.monotonic(), clients.by_client.copy()
+        await eventually(lambda: probe.result.ok, within=BACK)
+        back = time.monotonic() - returned
+
+        await eventually(lambda: clients.everybody_wrote_since(written), within=5)
+
+    assert await started_at(db) > before
+    assert clients.troubles > 0
+    assert noticed < NOTICED
+    assert back < BACK
+    assert clients.longest < db.settings.command_timeout
+    await clients.assert_each_acknowledged_write_happened_once()
+    assert await usable_at_once(db, wanted=10, within=5) == 10
+
+
+async def test_a_killed_backend_under_twenty_clients_is_survived(db: Database, own_postgres: PostgresServer) -> None:
+    log_before = own_postgres.log_path.stat().st_size
+    async with running(database_probe(db)) as probe, Clients(db) as clients:
+        await eventually(lambda: clients.everybody_wrote_since(Counter()), within=5)
+
+        kill(client_backends(own_postgres)[0])
+        await eventually(lambda: clients.troubles > 0, within=5)
+        written = clients.by_client.copy()
+        await eventually(lambda: clients.everybody_wrote_since(written), within=10)
+        await eventually(lambda: probe.result.ok, within=BACK)
+
+    # One backend killed this way makes the server throw all of them out.
+    log = own_postgres.log_path.read_bytes()[log_before:].decode()
+    assert "was terminated by signal 9" in log
+    assert "terminating any other active server processes" in log
+    assert clients.longest < db.settings.command_timeout
+    await clients.assert_each_acknowledged_write_happened_once()
+    assert await usable_at_once(db, wanted=10, within=5) == 10
+
+
+async def test_a_task_that_saw_a_restart_goes_on_and_a_stock_one_does_not(
+    db: Database, own_postgres: PostgresServer
+) -> None:
+    stock = databases.Database(own_postgres.url, min_size=1, max_size=3, ssl=False, timeout=3, command_timeout=3)
+    await stock.connect()
+    ours_up, stock_up, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    ours = asyncio.create_task(live_through(db, ours_up, over))
+    theirs = asyncio.create_task(live_through(stock, stock_up, over))
+    async with asyncio.timeout(10):
+        await asyncio.gather(ours_up.wait(), stock_up.wait())
+    await own_postgres.restart(Stop.IMMEDIATE)
+    over.set()
+
+    assert await ours == 3
+    assert await theirs == 0
+    stock._backend._pool.terminate()
+
+
+async def live_through(db: databases.Database, up: asyncio.Event, over: asyncio.Event) -> int:
+    """How many of three transactions work in a task whose transaction was open during the restart."""
+    with suppress(Exception):
+        async with db.transaction():
+            await db.fetch_val("SELECT 1")
+            up.set()
+            await over.wait()
+            await db.fetch_val("SELECT 1")
+    worked = 0
+    for _ in range(3):
+        with suppress(Exception):
+            async with db.transaction():
+                worked += bool(await db.fetch_val("SELECT 1"))
+    return worked

@@ -1,0 +1,65 @@
+"""What the leak tests do to a pool, and how they tell whether it has survived."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import databases
+
+Work = Callable[[], Awaitable[object]]
+
+
+async def cancel_at_random(work: Work, *, times: int, parallel: int, longest: float, dice: random.Random) -> int:
+    """Start tasks and cancel each after up to `longest` seconds; the number that were cut off."""
+    cut = 0
+
+    async def client() -> None:
+        nonlocal cut
+        for _ in range(times // parallel):
+            task = asyncio.ensure_future(work())
+            asyncio.get_running_loop().call_later(dice.random() * longest, task.cancel)
+            await asyncio.wait({task})
+            cut += task.cancelled()
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for _ in range(parallel):
+            group.create_task(client())
+    return cut
+
+
+async def time_out_in_one_task(work: Work, *, times: int, longest: float, dice: random.Random) -> int:
+    """Give `work` up to `longest` seconds, again and again, in a task that lives on."""
+    cut = 0
+    for _ in range(times):
+        try:
+            async with asyncio.timeout(dice.random() * longest):
+                await work()
+        except TimeoutError:
+            cut += 1
+    return cut
+
+
+async def usable_at_once(db: databases.Database, *, wanted: int, within: float) -> int:
+    """How many connections can be held and used at the same time."""
+    usable = 0
+    everybody = asyncio.Event()
+
+    async def hold() -> None:
+        nonlocal usable
+        async with db.connection() as connection:
+            one = await connection.fetch_val("SELECT 1")
+            usable += one
+            if usable == wanted:
+                everybody.set()
+            await everybody.wait()
+
+    tasks = [asyncio.create_task(hold()) for _ in range(wanted)]
+    done, waiting = await asyncio.wait(tasks, timeout=within)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=within)
+    for task in done:
+        task.exception()
+    return usable
