@@ -12,6 +12,7 @@ from typing import Any
 from quart import Blueprint, Response, current_app, request, websocket
 from sqlalchemy import text
 
+from app.core.redis import RedisUnavailable
 from app.feature import Feature
 from app.web import Application, resources
 
@@ -36,7 +37,7 @@ async def query() -> dict[str, Any]:
 @routes.put("/entries")
 async def make_entries() -> dict[str, Any]:
     """Make the table that `write` writes to; ask for it once, first."""
-    await resources().database.execute(text("CREATE TABLE test_entries (name text PRIMARY KEY)"))
+    await resources().database.execute(text("CREATE TABLE IF NOT EXISTS test_entries (name text PRIMARY KEY)"))
     return {}
 
 
@@ -48,6 +49,16 @@ async def write(name: str) -> tuple[dict[str, Any], int]:
         await db.execute(text("INSERT INTO test_entries (name) VALUES (:name)"), {"name": name})
         await db.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": float(request.args.get("seconds", 0))})
     return {"written": name}, 201
+
+
+@routes.get("/redis")
+async def redis() -> dict[str, bool]:
+    """Ask Redis for something the answer can do without."""
+    try:
+        await resources().redis.execute("GET", "nothing")
+    except RedisUnavailable:
+        return {"redis": False}
+    return {"redis": True}
 
 
 @routes.get("/crash")
