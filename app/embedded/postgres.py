@@ -17,7 +17,15 @@ from app.embedded.cluster import ensure_cluster, mend_login
 from app.embedded.folder import Folder
 from app.embedded.server import Server
 
-NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+# What tests can do without: safety in a crash of the machine, and everything that runs in the background.
+NOT_DURABLE = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "max_wal_size=256MB",
+    "dynamic_shared_memory_type=mmap",  # in the data folder, so that a killed server leaves nothing elsewhere
+)
 
 
 class Stop(Enum):

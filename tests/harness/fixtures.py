@@ -17,6 +17,7 @@ from tests.harness.app_process import AppProcess, launch_app
 from tests.harness.background import BackgroundLoop
 from tests.harness.clock import FakeClock
 from tests.harness.databases import Clones
+from tests.harness.leftovers import service_folder
 from tests.harness.redis_databases import claim_database
 from tests.harness.run import migrate
 from tests.harness.services import PASSWORD
@@ -103,22 +104,30 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture
+def service_dir() -> Iterator[Path]:
+    """An empty folder for the data of a service, in memory where there is room."""
+    with service_folder("one") as folder:
+        yield folder
+
+
 @pytest.fixture(scope="module")
-def own_postgres(tmp_path_factory: pytest.TempPathFactory, background: BackgroundLoop) -> Iterator[PostgresServer]:
+def own_postgres(background: BackgroundLoop) -> Iterator[PostgresServer]:
     """A PostgreSQL that this module may stop, stall and kill; every test must leave it running."""
-    folder = Path(tmp_path_factory.mktemp("own"), "postgres")
-    start = start_postgres(folder, user="plinth", password=PASSWORD, database="plinth", durable=False)
-    server = background.call(start)
-    yield server
-    background.call(server.stop())
+    with service_folder("own") as folder:
+        start = start_postgres(folder / "postgres", user="plinth", password=PASSWORD, database="plinth", durable=False)
+        server = background.call(start)
+        yield server
+        background.call(server.stop())
 
 
 @pytest.fixture(scope="module")
-def own_redis(tmp_path_factory: pytest.TempPathFactory, background: BackgroundLoop) -> Iterator[RedisServer]:
+def own_redis(background: BackgroundLoop) -> Iterator[RedisServer]:
     """A Redis that this module may stop, stall and kill; every test must leave it running."""
-    server = background.call(start_redis(Path(tmp_path_factory.mktemp("own"), "redis"), durable=False))
-    yield server
-    background.call(server.stop())
+    with service_folder("own") as folder:
+        server = background.call(start_redis(folder / "redis", durable=False))
+        yield server
+        background.call(server.stop())
 
 
 @pytest.fixture(scope="module")

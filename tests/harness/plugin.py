@@ -28,7 +28,7 @@ CHOICE = pytest.StashKey[Choice]()
 RUN = pytest.StashKey[Run]()
 SEED = pytest.StashKey[str]()
 CLONES = pytest.StashKey[Clones]()
-CLONE_SECONDS = pytest.StashKey[list[float]]()
+CLONE_SECONDS = pytest.StashKey[list[list[float]]]()
 
 TOLD = "plinth"  # under this name workers are told what they need, and tell how long their clones took
 START_FAILURES = (
@@ -102,7 +102,8 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Hear from a worker at its end; a crashed one has nothing to tell."""
-    node.config.stash[CLONE_SECONDS] += getattr(node, "workeroutput", {}).get(TOLD, [])
+    if seconds := getattr(node, "workeroutput", {}).get(TOLD):
+        node.config.stash[CLONE_SECONDS].append(seconds)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -130,7 +131,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if clones := config.stash.get(CLONES, None):
         clones.close()
-        config.stash[CLONE_SECONDS] += clones.seconds
+        config.stash[CLONE_SECONDS].append(clones.seconds)
     tell: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if tell is not None:
         tell[TOLD] = clones.seconds if clones else []

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from app.core.migrations import migrate_up
 from tests.harness import databases
 from tests.harness.background import BackgroundLoop
+from tests.harness.leftovers import fastest_place, remove_dead_folders
 from tests.harness.services import Addresses, Choice, open_services
 from tests.harness.settings import TestSettings, make_settings
 
@@ -53,6 +54,7 @@ class Run:
         self._loop.call(self._open_things.aclose())
 
     async def _open(self) -> Opened:
+        remove_dead_folders(fastest_place())
         started = time.perf_counter()
         services = open_services(self._choice.way, self.run_id)
         addresses = await self._open_things.enter_async_context(services)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from app.embedded import start_postgres, start_redis
 from tests.harness.engine import Engine
+from tests.harness.leftovers import service_folder
 
 PASSWORD = "made-up-for-tests"
 
@@ -93,9 +92,11 @@ async def open_services(way: Way, run_id: str) -> AsyncIterator[Addresses]:
 
 @asynccontextmanager
 async def _embedded(run_id: str) -> AsyncIterator[Addresses]:
-    with TemporaryDirectory(prefix=f"plinth-test-{run_id}-", ignore_cleanup_errors=True) as folder:
-        postgres = start_postgres(
-            Path(folder, "postgres"), user="plinth", password=PASSWORD, database="plinth", durable=False
-        )
-        async with await postgres as database, await start_redis(Path(folder, "redis"), durable=False) as redis:
-            yield Addresses(database.url, redis.url)
+    with service_folder(run_id) as folder:
+        async with AsyncExitStack() as running:
+            start = start_postgres(
+                folder / "postgres", user="plinth", password=PASSWORD, database="plinth", durable=False
+            )
+            postgres = await running.enter_async_context(await start)
+            redis = await running.enter_async_context(await start_redis(folder / "redis", durable=False))
+            yield Addresses(postgres.url, redis.url)
