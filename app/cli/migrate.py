@@ -94,7 +94,8 @@ def new(context: CliContext, message: str, *, empty: bool) -> None:
     """Write the next revision file.
 
     It is named after MESSAGE and filled with what the models have and the other revisions do not make, found
-    in a scratch database. That is a draft: read it, say why in its comments, and hold it against the models with `app migrate check`.
+    in a scratch database. That is a draft: read it, say why in its comments, and hold it against the models
+    with `app migrate check`.
     """
     if not re.search(r"\w", message):
         raise click.BadParameter("say in a few words what the revision changes: they become the name of its file")

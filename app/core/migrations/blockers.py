@@ -23,10 +23,11 @@ LEFT JOIN pg_stat_activity AS activity ON activity.pid = blocker
 WHERE wait.pid = $1 AND NOT wait.granted
 """
 
-# Comments go first: tracing tools write values into them. A literal may lack its end, because
-# PostgreSQL cuts a long query.
-LITERALS = re.compile(
-    r"""/\*.*?(?:\*/|$) | --[^\n]*
+# Comments go, for tracing tools write values into them; quoted names stay. Any of them may lack its end,
+# because PostgreSQL cuts a long query.
+PIECES = re.compile(
+    r"""(?P<name>"(?:[^"]|"")*(?:"|$))
+      | (?P<comment>/\*.*?(?:\*/|$) | --[^\n]*)
       | \bE'(?:[^'\\]|\\.|'')*(?:'|$) | '(?:[^']|'')*(?:'|$)
       | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|$)
       | (?<![\w$."])\d[\w.]*""",
@@ -85,6 +86,9 @@ def describe(
 
 def without_values(query: str) -> str:
     """The query on one line with `?` for every literal, comments left out, cut short."""
-    masked = LITERALS.sub(lambda found: "" if found[0].startswith(("/*", "--")) else "?", query)
-    line = " ".join(masked.split())
+    line = " ".join(PIECES.sub(_masked, query).split())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
+def _masked(piece: re.Match[str]) -> str:
+    return piece["name"] or ("" if piece["comment"] else "?")

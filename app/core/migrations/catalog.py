@@ -26,7 +26,8 @@ QUERIES = {
                    CASE WHEN a.attnotnull THEN 'not null' END,
                    'default ' || pg_get_expr(d.adbin, d.adrelid),
                    'identity ' || nullif(a.attidentity::text, ''), 'generated ' || nullif(a.attgenerated::text, ''),
-                   'storage ' || nullif(a.attstorage, t.typstorage)::text, 'compression ' || nullif(a.attcompression::text, ''),
+                   'storage ' || nullif(a.attstorage, t.typstorage)::text,
+                   'compression ' || nullif(a.attcompression::text, ''),
                    'collation ' || nullif(a.attcollation, t.typcollation)::regcollation::text,
                    'comment ' || col_description(c.oid, a.attnum))
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
