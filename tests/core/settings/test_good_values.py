@@ -1,0 +1,66 @@
+"""Values that are accepted, and what becomes of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.settings import EventLoop, PoolerMode, SslMode
+from tests.core.settings.project import Given, Project, env, options, put, shared
+
+CASES: dict[str, tuple[Given, str, object]] = {
+    "a number": (env(APP_DATABASE__POOL_MAX="20"), "database.pool_max", 20),
+    "a number with zeros before it": (env(APP_DATABASE__POOL_MAX="020"), "database.pool_max", 20),
+    "the lowest number": (env(PORT="0"), "server.port", 0),
+    "the highest number": (env(PORT="65535"), "server.port", 65535),
+    "a number in TOML": (shared("[default.database]\npool_max = 1_00"), "database.pool_max", 100),
+    "a duration": (env(REQUEST_TIMEOUT_SECS="2.5"), "server.request_timeout", 2.5),
+    "a whole duration": (env(SHUTDOWN_TIMEOUT_SECS="10"), "server.shutdown_timeout", 10.0),
+    "a whole duration in TOML": (shared("[default.server]\nrequest_timeout = 7"), "server.request_timeout", 7.0),
+    "yes": (env(APP_DATABASE__MIGRATE_AT_START="Yes"), "database.migrate_at_start", True),
+    "0": (env(APP_DATABASE__MIGRATE_AT_START="0"), "database.migrate_at_start", False),
+    "a boolean in TOML": (shared("[default.database]\nmigrate_at_start = true"), "database.migrate_at_start", True),
+    "a word": (env(APP_SERVER__EVENT_LOOP="uvloop"), "server.event_loop", EventLoop.UVLOOP),
+    "another word": (options("database.pooler_mode=transaction"), "database.pooler_mode", PoolerMode.TRANSACTION),
+    "DB_SSL true": (env(DB_SSL="true"), "database.sslmode", SslMode.REQUIRE),
+    "DB_SSL false": (env(DB_SSL="False"), "database.sslmode", SslMode.DISABLE),
+    "DB_SSL a mode": (env(DB_SSL="verify-full"), "database.sslmode", SslMode.VERIFY_FULL),
+    "an address": (env(SERVER_HOST="::1"), "server.host", "::1"),
+    "every interface": (env(HOST="0.0.0.0"), "server.host", "0.0.0.0"),  # noqa: S104 - only a text here
+    "a host name": (env(DB_HOST="db-1.internal"), "database.host", "db-1.internal"),
+    "a socket's folder": (env(DB_HOST="/var/run/postgresql"), "database.host", "/var/run/postgresql"),
+    "a name with spaces in PostgreSQL": (env(DB_NAME="Größe 1"), "database.name", "Größe 1"),
+    "no origins": (env(CORS_ORIGINS=""), "server.cors_origins", ()),
+    "origins with commas": (
+        env(CORS_ORIGINS="https://a.example, http://localhost:5173"),
+        "server.cors_origins",
+        ("https://a.example", "http://localhost:5173"),
+    ),
+    "origins in JSON": (env(CORS_ORIGINS='["https://a.example"]'), "server.cors_origins", ("https://a.example",)),
+    "no origins in JSON": (env(CORS_ORIGINS="[]"), "server.cors_origins", ()),
+    "origins in TOML": (
+        shared("[default.server]\ncors_origins = ['https://[::1]:8443']"),
+        "server.cors_origins",
+        ("https://[::1]:8443",),
+    ),
+    "origins as a browser spells them": (
+        env(CORS_ORIGINS="https://A.Example:443,http://a.example:80,https://a.example"),
+        "server.cors_origins",
+        ("https://a.example", "http://a.example"),
+    ),
+    "a level": (env(LOG_LEVEL="DEBUG"), "log.level", "debug"),
+    "levels": (env(LOG_LEVEL="info, app.web=Debug"), "log.level", "info,app.web=debug"),
+    "a level for one logger alone": (env(LOG_LEVEL="app=debug"), "log.level", "app=debug"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_good_value_is_read(project: Project, name: str) -> None:
+    given, key, expected = CASES[name]
+    put(project, given)
+
+    settings = project.load(*given.options, **given.env)
+
+    section, _, attribute = key.partition(".")
+    value = getattr(getattr(settings, section), attribute)
+    assert value == expected
+    assert type(value) is type(expected)
