@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported when a client is made: it costs 0.1 s of every sta
 
 log = structlog.get_logger(__name__)
 
-# What Redis answers with: bytes, an int, a list of those, ...
+# What the client library makes of an answer: bytes, an int, a list of those, True for OK, ...
 Value = Any
 RETRY_AFTER = 1  # seconds
 # Longer than a request waits, since a short pause of our own loop is not an outage of Redis.
@@ -146,8 +146,7 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
         socket_connect_timeout=limit,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
     )
     return Client.from_pool(pool)
 

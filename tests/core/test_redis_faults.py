@@ -1,0 +1,118 @@
+"""Redis is killed, stopped or never there: work that can do without it is hardly slowed down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import psutil
+import pytest
+import redis.asyncio as stock_redis
+from structlog.testing import capture_logs
+
+from app.core.probe import Probe
+from app.core.redis import Redis, RedisUnavailable, open_redis, redis_probe
+from app.embedded import RedisServer
+from tests.harness.processes import kill, stalled
+from tests.harness.settings import TestSettings
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.fault
+
+ADDED = 0.1  # seconds, the most that a request may lose
+
+
+@pytest.fixture
+async def redis(own_settings: TestSettings) -> AsyncIterator[Redis]:
+    async with open_redis(own_settings().redis) as opened:
+        await opened.execute("PING")
+        yield opened
+
+
+@asynccontextmanager
+async def running(probe: Probe) -> AsyncIterator[Probe]:
+    task = asyncio.create_task(probe.run())
+    await eventually(lambda: probe.result.ok, within=2)
+    try:
+        yield probe
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def seconds_lost(redis: Redis) -> float:
+    started = time.monotonic()
+    with pytest.raises(RedisUnavailable) as caught:
+        await redis.execute("PING")
+    assert caught.value.retry_after == 1
+    return time.monotonic() - started
+
+
+async def test_a_stopped_redis_costs_one_short_wait_and_then_nothing(redis: Redis, own_redis: RedisServer) -> None:
+    with stalled(own_redis.pid):
+        assert psutil.Process(own_redis.pid).status() == psutil.STATUS_STOPPED
+        first = await seconds_lost(redis)
+        rest = [await seconds_lost(redis) for _ in range(1000)]
+
+    assert first < ADDED
+    assert sum(rest) < ADDED
+
+
+async def test_twenty_requests_at_once_lose_no_more_than_one(redis: Redis, own_redis: RedisServer) -> None:
+    with stalled(own_redis.pid):
+        lost = await asyncio.gather(*(seconds_lost(redis) for _ in range(20)))
+
+    assert max(lost) < ADDED
+
+
+async def test_the_stock_client_waits_for_seconds(own_redis: RedisServer) -> None:
+    async with stock_redis.Redis.from_url(own_redis.url) as client:
+        await client.ping()
+        with stalled(own_redis.pid):
+            task = asyncio.ensure_future(client.ping())
+            _, waiting = await asyncio.wait({task}, timeout=10 * ADDED)
+            task.cancel()
+            await asyncio.wait({task})
+
+    assert waiting
+
+
+async def test_a_killed_redis_costs_next_to_nothing_and_its_return_is_noticed(
+    redis: Redis, own_redis: RedisServer
+) -> None:
+    async with running(redis_probe(redis)) as probe:
+        kill(own_redis.pid)
+        await eventually(lambda: not own_redis.running, within=5)
+        lost = [await seconds_lost(redis) for _ in range(100)]
+        await eventually(lambda: not probe.result.ok, within=2)
+
+        await own_redis.restart()
+        await eventually(lambda: probe.result.ok, within=2)
+        assert await redis.execute("PING") is True
+
+    assert max(lost) < ADDED
+
+
+async def test_a_stopped_redis_is_used_again_once_it_answers_its_probe(redis: Redis, own_redis: RedisServer) -> None:
+    async with running(redis_probe(redis)) as probe:
+        with stalled(own_redis.pid):
+            await seconds_lost(redis)
+            await eventually(lambda: not probe.result.ok, within=2)
+        await eventually(lambda: probe.result.ok, within=2)
+
+        assert await redis.execute("PING") is True
+
+
+async def test_a_client_opens_and_lives_without_redis(own_settings: TestSettings) -> None:
+    with capture_logs() as logs:
+        async with open_redis(own_settings("redis.url=redis://user:very-secret@127.0.0.1:1/0").redis) as redis:
+            lost = await seconds_lost(redis)
+            result = await redis_probe(redis).check_once()
+
+    assert lost < ADDED
+    assert not result.ok
+    assert "very-secret" not in f"{logs}{result}"
+    assert [entry["event"] for entry in logs] == ["redis_unavailable"]
