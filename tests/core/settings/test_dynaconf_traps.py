@@ -158,7 +158,7 @@ def test_no_name_hides_behind_a_method_of_dynaconf(project: Project) -> None:
     assert methods.isdisjoint(item.name for item in SETTINGS.values())
 
 
-def test_only_the_two_files_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_two_files_are_read(project: Project) -> None:
     project.write("settings.toml", "[default.server]\nport = 1\n")
     project.write("more.toml", "[default.server]\nport = 2\n")
     project.write("dynaconf_hooks.py", "def post(settings):\n    return {'SERVER': {'port': 3}}\n")
