@@ -67,8 +67,10 @@ def _sort_in(layer: Layer, path: Path) -> None:
     name = path.name.upper()
     if variable := MOUNTED_NAMES.get(name):
         _read_into(layer, variable, path, f"secret file {path}")
-    elif name in UNREAD:
-        layer.notices.append(f"Secret file {path} is recognised, but nothing in this version reads it.")
+    elif section := UNREAD.get(name):
+        layer.notices.append(
+            f"Secret file {path} is recognised (section {section}), but nothing in this version reads it."
+        )
     elif name.startswith("APP_"):
         meant = nearest(name, MOUNTED_NAMES)
         layer.faults.append(Fault(path.name, f"secret file {path}", "no setting has this name", meant=meant))
