@@ -1,25 +1,63 @@
-"""The kit's own promises."""
+"""The kit's own promises to the tests that use it."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
 
 import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from app.core.clock import Clock
 from app.core.database import Database
+from app.embedded.folder import claim
+from tests.harness import order
+from tests.harness.clock import FakeClock
+from tests.harness.databases import Clones
+from tests.harness.engine import Engine
 from tests.harness.fixtures import StartApp
+from tests.harness.leftovers import PREFIX, remove_dead_folders
+from tests.harness.processes import census
+from tests.harness.services import Choice, Way, choose
+from tests.harness.waiting import eventually
+
+HERE = Engine("here", "", required=False)
+NOWHERE = Engine("nowhere", "no Docker engine answers at nowhere", required=False)
+REQUIRED = Engine("nowhere", "no Docker engine answers at nowhere", required=True)
+BOTH = {"TEST_DATABASE_URL": "postgresql://x@y/z", "TEST_REDIS_URL": "redis://y/0"}
 
 
-@pytest.mark.parametrize("turn", range(4))
-async def test_every_test_has_an_empty_database_of_its_own(database_url: str, turn: int) -> None:
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_a_clone_has_the_whole_schema_whatever_the_one_before_it_did(database_url: str, turn: int) -> None:
     connection = await asyncpg.connect(database_url)
+    try:
+        users = await connection.fetchval("SELECT count(*) FROM users")
+        await connection.execute(f"DROP TABLE users CASCADE; CREATE TABLE turn_{turn} ()")
+    finally:
+        await connection.close()
 
-    await connection.execute(f"CREATE TABLE mine (turn_{turn} int)")
-
-    await connection.close()
+    assert users == 0
 
 
-@pytest.mark.parametrize("turn", range(4))
+async def test_a_dropped_clone_is_gone_even_with_somebody_connected(clones: Clones, database_url: str) -> None:
+    url = clones.make()
+    connection = await asyncpg.connect(url)
+
+    clones.drop(url)
+
+    await eventually(connection.is_closed, within=10)
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(url)
+    await (await asyncpg.connect(database_url)).close()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
 async def test_every_test_finds_redis_empty(redis_url: str, turn: int) -> None:
     async with Redis.from_url(redis_url) as redis:
         assert await redis.dbsize() == 0
@@ -27,15 +65,108 @@ async def test_every_test_finds_redis_empty(redis_url: str, turn: int) -> None:
         await redis.set("mine", turn)
 
 
-async def test_db_is_the_migrated_schema(db: Database) -> None:
+async def test_db_is_open_on_the_migrated_schema(db: Database) -> None:
     assert await db.fetch_val("SELECT count(*) FROM users") == 0
 
 
-async def test_app_process_serves(app_process: StartApp) -> None:
-    app = await app_process()
+async def test_an_app_process_is_the_real_server_with_the_kits_own_routes(app_process: StartApp) -> None:
+    app = await app_process("server.shutdown_timeout=5")
 
-    answer = await app.http.get("/health/live")
+    alive = await app.http.get("/health/live")
+    inside = await app.http.get("/test/inside")
     app.terminate()
 
-    assert answer.status_code == 200
+    assert (alive.status_code, inside.json()["pid"]) == (200, app.pid)
     assert await app.wait(within=10) == 0
+    assert app.events("server_listening")[0]["url"] == app.url
+
+
+async def test_an_app_that_does_not_start_shows_its_log(app_process: StartApp) -> None:
+    with pytest.raises(AssertionError, match="the app ended with 3"):
+        await app_process("database.port=1", "database.start_timeout=0.2")
+
+
+def test_the_clock_stands_still_until_moved(clock: FakeClock) -> None:
+    as_the_app_sees_it: Clock = clock
+    wall, since = clock.now(), clock.monotonic()
+
+    clock.advance(90)
+
+    assert (as_the_app_sees_it.now() - wall).total_seconds() == 90
+    assert as_the_app_sees_it.monotonic() - since == 90
+
+
+async def test_eventually_shows_the_last_answer_when_it_gives_up() -> None:
+    with pytest.raises(AssertionError, match=r"last answer: 0"):
+        await eventually(lambda: 0, within=0.02)
+
+
+async def test_eventually_takes_an_error_for_not_yet() -> None:
+    answers = iter([1, 0, 1])
+
+    assert await eventually(lambda: 1 / next(answers) == 1 and next(answers, "done"), within=5)
+
+
+async def test_a_census_sees_a_file_left_open() -> None:
+    before = census()
+    read, write = os.pipe()
+
+    grown = census() - before
+    os.close(read)
+    os.close(write)
+
+    assert grown.files == 2
+    assert (census() - before).files == 0
+
+
+@pytest.mark.parametrize(
+    ("environ", "engine", "way", "why"),
+    [
+        ({}, NOWHERE, Way.EMBEDDED, "no Docker engine answers at nowhere"),
+        (BOTH, HERE, Way.URLS, "TEST_DATABASE_URL and TEST_REDIS_URL are set"),
+        (BOTH, REQUIRED, Way.URLS, "TEST_DATABASE_URL and TEST_REDIS_URL are set"),
+        ({"PLINTH_TEST_SERVICES": "embedded"}, HERE, Way.EMBEDDED, "PLINTH_TEST_SERVICES=embedded"),
+        ({"PLINTH_TEST_SERVICES": "embedded"}, REQUIRED, Way.EMBEDDED, "PLINTH_TEST_SERVICES=embedded"),
+        ({"PLINTH_TEST_SERVICES": "embedded", **BOTH}, HERE, Way.EMBEDDED, "PLINTH_TEST_SERVICES=embedded"),
+        ({"PLINTH_TEST_SERVICES": "urls", **BOTH}, HERE, Way.URLS, "PLINTH_TEST_SERVICES=urls"),
+    ],
+)
+def test_the_way_to_services(environ: Mapping[str, str], engine: Engine, way: Way, why: str) -> None:
+    assert choose(environ, engine) == Choice(way, why)
+
+
+@pytest.mark.parametrize(
+    ("environ", "engine", "message"),
+    [
+        ({}, REQUIRED, "PLINTH_REQUIRE_DOCKER=1, but tests cannot use containers: no Docker engine answers"),
+        ({"PLINTH_TEST_SERVICES": "containers"}, NOWHERE, "PLINTH_TEST_SERVICES=containers, but: no Docker engine"),
+        ({"PLINTH_TEST_SERVICES": "docker"}, HERE, "expected one of urls, containers, embedded"),
+        ({"PLINTH_TEST_SERVICES": "urls"}, HERE, "TEST_DATABASE_URL and TEST_REDIS_URL must be set"),
+        ({"TEST_REDIS_URL": "redis://y/0"}, HERE, "TEST_DATABASE_URL must be set too"),
+    ],
+)
+def test_a_way_that_is_closed_stops_the_run(environ: Mapping[str, str], engine: Engine, message: str) -> None:
+    with pytest.raises(pytest.UsageError, match=message):
+        choose(environ, engine)
+
+
+def test_one_seed_gives_one_order_and_another_seed_another(request: pytest.FixtureRequest) -> None:
+    items = [*request.session.items] * 3
+    orders = {}
+    for seed in ("1", "1 again", "2"):
+        orders[seed] = list(items)
+        order.shuffle(orders[seed], seed[0])
+
+    assert orders["1"] == orders["1 again"] != orders["2"]
+    assert sorted(map(id, orders["2"])) == sorted(map(id, items))
+
+
+async def test_folders_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    dead, living = tmp_path / f"{PREFIX}dead", tmp_path / f"{PREFIX}living"
+    (dead / "postgres").mkdir(parents=True)
+    (dead / ".postgres.lock").touch()
+
+    async with claim(living / "postgres"):
+        remove_dead_folders(tmp_path, older_than=-1)
+
+        assert names_in(tmp_path) == [living.name]

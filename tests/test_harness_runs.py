@@ -1,0 +1,253 @@
+"""Whole runs of the suite's machinery, each a pytest of its own over a few small tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.core.settings import PROJECT_ROOT
+from app.embedded import PostgresServer, RedisServer
+from tests.harness.databases import PREFIX
+from tests.harness.processes import alive, family
+from tests.harness.waiting import eventually
+
+NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+NO_ANSWER = "no Docker engine answers at tcp://127.0.0.1:1"
+CONFTEST = 'pytest_plugins = ["tests.harness.plugin", "tests.harness.fixtures"]\n'
+PLAIN = "def test_plain(): assert True\n"
+DOCKER = "import pytest\n@pytest.mark.docker\ndef test_docker(): assert True\n"
+BLOCKS = """
+import asyncio
+from pathlib import Path
+
+async def test_blocks(database_url):
+    Path(__file__).with_name("blocked").touch()
+    await asyncio.Event().wait()
+"""
+
+
+class Suite:
+    """A folder of tests and how to run it."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder = folder
+        self.environ = environ
+        (folder / "conftest.py").write_text(CONFTEST)
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    @asynccontextmanager
+    async def started(self, *arguments: str, **environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Begin a run in a group of its own, as a terminal does."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(PROJECT_ROOT / "pyproject.toml")),
+            *("--rootdir", str(self.folder), "--timeout=60", str(self.folder), *arguments),
+            cwd=PROJECT_ROOT,
+            env={**self.environ, **environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+    async def run(self, *arguments: str, **environ: str) -> tuple[int, str]:
+        """Exit code and output of a whole run."""
+        async with self.started(*arguments, **environ) as process:
+            output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def blocked(self) -> None:
+        await eventually((self.folder / "blocked").exists, within=40)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    """Without this run's own choices, and without an engine."""
+    outside = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PLINTH_", "TEST_", "PYTEST_", "DOCKER_", "COV_"))
+    }
+    return Suite(tmp_path, {**outside, **NO_ENGINE})
+
+
+@pytest.fixture
+def addresses(own_postgres: PostgresServer, own_redis: RedisServer) -> dict[str, str]:
+    return {"TEST_DATABASE_URL": own_postgres.url, "TEST_REDIS_URL": own_redis.url}
+
+
+async def databases_of_tests(server: PostgresServer) -> list[str]:
+    connection = await asyncpg.connect(server.url)
+    try:
+        names = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", PREFIX)
+    finally:
+        await connection.close()
+    return [row["datname"] for row in names]
+
+
+async def test_without_an_engine_services_are_embedded_and_docker_tests_skipped_with_the_reason(
+    suite: Suite,
+) -> None:
+    suite.write("test_it.py", PLAIN + DOCKER + "def test_row(database_url, redis_url): assert database_url\n")
+
+    code, output = await suite.run("-n2")
+
+    assert code == 0, output
+    assert f"services: embedded ({NO_ANSWER}" in output
+    assert NO_ANSWER in output.partition("SKIPPED [1]")[2]
+    assert "2 passed, 1 skipped" in output
+    assert "services ready in" in output
+    assert "1 databases cloned" in output
+
+
+async def test_required_docker_without_an_engine_stops_the_run_before_any_test(suite: Suite) -> None:
+    suite.write("test_it.py", PLAIN)
+
+    code, output = await suite.run(PLINTH_REQUIRE_DOCKER="1")
+
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert f"PLINTH_REQUIRE_DOCKER=1, but tests cannot use containers: {NO_ANSWER}" in output
+
+
+async def test_a_required_docker_test_without_an_engine_is_an_error(suite: Suite) -> None:
+    suite.write("test_it.py", PLAIN + DOCKER)
+
+    code, output = await suite.run("-n0", PLINTH_REQUIRE_DOCKER="1", PLINTH_TEST_SERVICES="embedded")
+
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert f"PLINTH_REQUIRE_DOCKER=1, but {NO_ANSWER}" in output
+    assert "1 passed, 1 error" in output
+
+
+async def test_a_run_that_only_skips_does_not_pass(suite: Suite) -> None:
+    suite.write("test_it.py", DOCKER)
+
+    code, output = await suite.run("-n0", PLINTH_TEST_SERVICES="embedded")
+
+    assert code == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "not one test ran, so this run counts as failed" in output
+    assert "not started: no test asked for them" in output
+
+
+async def test_a_run_without_tests_does_not_pass(suite: Suite) -> None:
+    code, _ = await suite.run("-n2", PLINTH_TEST_SERVICES="embedded")
+
+    assert code == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+async def test_a_warning_fails_a_test(suite: Suite) -> None:
+    suite.write("test_it.py", "import warnings\ndef test_it(): warnings.warn('old')\n")
+
+    code, _ = await suite.run("-n0", PLINTH_TEST_SERVICES="embedded")
+
+    assert code == pytest.ExitCode.TESTS_FAILED
+
+
+async def test_given_services_are_used_and_left_as_they_were(
+    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str]
+) -> None:
+    suite.write("test_it.py", "def test_row(database_url, redis_url): assert database_url\n" + PLAIN)
+
+    code, output = await suite.run("-n2", **addresses)
+
+    assert code == 0, output
+    assert "services: urls (TEST_DATABASE_URL and TEST_REDIS_URL are set)" in output
+    assert await databases_of_tests(own_postgres) == []
+
+
+async def test_services_that_do_not_answer_stop_the_run_with_a_sentence(
+    suite: Suite, addresses: dict[str, str]
+) -> None:
+    suite.write("test_it.py", PLAIN)
+    gone = {"TEST_DATABASE_URL": "postgresql://plinth:x@127.0.0.1:1/plinth"}
+
+    code, output = await suite.run("-n2", **{**addresses, **gone})
+
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "the services for the tests cannot be used" in output
+
+
+async def test_a_crashed_worker_fails_the_run_and_leaves_no_database(
+    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str]
+) -> None:
+    suite.write("test_it.py", "import os\ndef test_crash(database_url): os._exit(9)\n" + PLAIN)
+
+    code, output = await suite.run("-n2", **addresses)
+
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "crashed" in output
+    assert await databases_of_tests(own_postgres) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_run_leaves_no_process_and_no_database(
+    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str], number: signal.Signals
+) -> None:
+    suite.write("test_it.py", BLOCKS)
+    async with suite.started("-n2", **addresses) as run:
+        await suite.blocked()
+        below = family(run.pid)[1:]
+
+        run.send_signal(number)
+        await run.communicate()
+
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert [process for process in below if alive(process.pid)] == []
+    assert await databases_of_tests(own_postgres) == []
+
+
+async def test_a_killed_run_leaves_no_process_of_embedded_services(suite: Suite) -> None:
+    suite.write("test_it.py", BLOCKS)
+    async with suite.started("-n2", PLINTH_TEST_SERVICES="embedded") as run:
+        await suite.blocked()
+        below = family(run.pid)[1:]
+        assert any("postgres" in process.name() for process in below)
+
+        run.kill()
+        await run.communicate()
+
+        await eventually(lambda: not [process for process in below if alive(process.pid)], within=20)
+
+
+async def test_what_a_killed_run_left_on_given_services_is_cleared_by_the_next(
+    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str]
+) -> None:
+    suite.write("test_it.py", BLOCKS)
+    async with suite.started("-n0", **addresses) as run:
+        await suite.blocked()
+        run.kill()
+        await run.communicate()
+    left = await databases_of_tests(own_postgres)
+    suite.write("test_it.py", "def test_row(database_url): assert database_url\n")
+
+    code, _ = await suite.run("-n0", **addresses)
+
+    assert len(left) == 2  # the template and a clone
+    assert code == 0
+    assert await databases_of_tests(own_postgres) == []
+
+
+async def test_two_runs_at_once_on_one_server_do_not_meet(
+    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str]
+) -> None:
+    suite.write("test_it.py", "def test_row(database_url, redis_url): assert database_url\n" + PLAIN)
+
+    results = await asyncio.gather(*(suite.run("-n0", **addresses) for _ in range(2)))
+
+    assert [code for code, _ in results] == [0, 0]
+    assert await databases_of_tests(own_postgres) == []
