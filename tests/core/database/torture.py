@@ -11,13 +11,14 @@ import databases
 Work = Callable[[], Awaitable[object]]
 
 
-async def cancel_at_random(work: Work, *, times: int, parallel: int, longest: float, dice: random.Random) -> int:
-    """Start tasks and cancel each after up to `longest` seconds; the number that were cut off."""
-    cut = 0
+async def cancel_at_random(work: Work, *, cuts: int, parallel: int, longest: float, dice: random.Random) -> int:
+    """Start tasks and cancel each after up to `longest` seconds, until `cuts` were cut off; how many were started."""
+    started = cut = 0
 
     async def client() -> None:
-        nonlocal cut
-        for _ in range(times // parallel):
+        nonlocal started, cut
+        while cut < cuts:
+            started += 1
             task = asyncio.ensure_future(work())
             asyncio.get_running_loop().call_later(dice.random() * longest, task.cancel)
             await asyncio.wait({task})
@@ -26,19 +27,20 @@ async def cancel_at_random(work: Work, *, times: int, parallel: int, longest: fl
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for _ in range(parallel):
             group.create_task(client())
-    return cut
+    return started
 
 
-async def time_out_in_one_task(work: Work, *, times: int, longest: float, dice: random.Random) -> int:
-    """Give `work` up to `longest` seconds, again and again, in a task that lives on."""
-    cut = 0
-    for _ in range(times):
+async def time_out_in_one_task(work: Work, *, cuts: int, longest: float, dice: random.Random) -> int:
+    """Give `work` up to `longest` seconds in a task that lives on, until `cuts` were cut off; how many were started."""
+    started = cut = 0
+    while cut < cuts:
+        started += 1
         try:
             async with asyncio.timeout(dice.random() * longest):
                 await work()
         except TimeoutError:
             cut += 1
-    return cut
+    return started
 
 
 async def usable_at_once(db: databases.Database, *, wanted: int, within: float) -> int:
