@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from app.core.clock import Clock
 from app.core.settings import Settings
 from app.core.settings.sections import Database
+from app.doctor.once import resolve
 
 if TYPE_CHECKING:
     import asyncpg
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PATIENCE = 2.0  # seconds for each of the three steps: greeting, sign-in, questions
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 SAMPLES = 3
+OLDEST = 18  # uuidv7() came with it
 WRONG_PASSWORD = "28P01"  # noqa: S105 - an error code of PostgreSQL
 
 
@@ -33,6 +35,7 @@ class Reply(Enum):
     STRANGER = "it is not PostgreSQL"
     TURNED_AWAY = "PostgreSQL said no"
     NO_TLS = "the encryption that was asked for is not to be had"
+    TOO_OLD = "it let us in, but is older than the schema needs"
     LET_IN = "it let us in"
 
 
@@ -44,7 +47,6 @@ class Contact:
     said: str = ""
     sqlstate: str = ""
     version: str = ""
-    major: int = 0
     skew: float = 0.0
     doubt: float = 0.0
     revision: str | None = None
@@ -82,6 +84,7 @@ async def _stream(database: Database) -> AsyncIterator[tuple[asyncio.StreamReade
     if database.host.startswith("/"):
         reader, writer = await asyncio.open_unix_connection(f"{database.host}/.s.PGSQL.{database.port}")
     else:
+        await resolve(database.host)
         reader, writer = await asyncio.open_connection(database.host, database.port)
     try:
         yield reader, writer
@@ -149,11 +152,13 @@ async def _ask(connection: asyncpg.Connection, clock: Clock) -> Contact:
     from app.core.migrations.state import current_revision  # noqa: PLC0415 - as above
 
     server = connection.get_server_version()
+    version = f"{server.major}.{server.micro}"  # since PostgreSQL 10 the second number counts fixes
+    if server.major < OLDEST:
+        return Contact(Reply.TOO_OLD, version=version)
     skew, doubt = await _skew(connection, clock)
     return Contact(
         Reply.LET_IN,
-        version=f"{server.major}.{server.minor}",
-        major=server.major,
+        version=version,
         skew=skew,
         doubt=doubt,
         revision=await current_revision(connection),

@@ -124,7 +124,7 @@ class Docker:
 
 def _why(said: Said) -> State:
     complaint = said.reason.lower()
-    if "permission denied" in complaint:
+    if "permission denied while trying to connect" in complaint:
         return State.DENIED
     # The second sentence is that of clients from 29 on.
     if "is the docker daemon running" in complaint or "daemon is running" in complaint:

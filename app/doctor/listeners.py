@@ -24,7 +24,7 @@ class Listener:
     def __str__(self) -> str:
         if self.pid is None:
             return f"a process of user {user_name(self.uid)} (only that user and root may see which)"
-        return f"{self.program} (process {self.pid})"
+        return f"{self.program}, process {self.pid}"
 
 
 def listeners(port: int) -> list[Listener]:

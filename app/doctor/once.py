@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -55,3 +56,11 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, daemon=True).start()
     return await done
+
+
+async def resolve(host: str) -> None:
+    """Look a name up before a client does, whose own look-up would run in a thread that is joined at exit.
+
+    Raises `socket.gaierror`.
+    """
+    await in_thread(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from app.core.settings.sections import Database
 from app.doctor.checks.ports import holder
-from app.doctor.contact import WRONG_PASSWORD, Contact, Reply
+from app.doctor.contact import OLDEST, WRONG_PASSWORD, Contact, Reply
 from app.doctor.data import LOCAL, data_behind
 from app.doctor.embedded import database_is_chosen
 from app.doctor.finding import Finding, failed, ok, skipped, warning
 from app.doctor.patient import Patient
 
-OLDEST = 18  # uuidv7() came with it
 CONNECTIONS = "SELECT application_name, count(*) FROM pg_stat_activity GROUP BY 1"
 
 
@@ -62,9 +61,11 @@ async def _who(patient: Patient, target: Database) -> str:
 
 
 def _inside(case: Case) -> Finding:
-    if case.contact.major < OLDEST:
-        return case.trouble(f"PostgreSQL {case.contact.version} at {case.where} is older than {OLDEST}")
     return ok("database", f"PostgreSQL {case.contact.version} at {case.where} lets us in")
+
+
+def _too_old(case: Case) -> Finding:
+    return case.trouble(f"PostgreSQL {case.contact.version} at {case.where} is not ours: it is older than {OLDEST}")
 
 
 def _nobody(case: Case) -> Finding:
@@ -72,6 +73,10 @@ def _nobody(case: Case) -> Finding:
     if case.chosen:
         return case.trouble(seen)
     return ok("database", f"{seen}, and nothing has to: make run and make up bring their own")
+
+
+def _no_host(case: Case) -> Finding:
+    return case.trouble(f"the host name {case.target.host} is unknown ({case.contact.said})")
 
 
 def _silent(case: Case) -> Finding:
@@ -118,7 +123,9 @@ def _otherwise(case: Case) -> Finding:
 # By PostgreSQL's error code where it gave one, else by how far the visit got.
 ANSWERS: dict[str | Reply, Callable[[Case], Finding]] = {
     Reply.LET_IN: _inside,
+    Reply.TOO_OLD: _too_old,
     Reply.NOBODY: _nobody,
+    Reply.NO_HOST: _no_host,
     Reply.SILENT: _silent,
     Reply.STRANGER: _stranger,
     Reply.NO_TLS: _no_tls,

@@ -26,7 +26,7 @@ async def password(patient: Patient) -> Finding:
     if patient.settings is None:
         return skipped("password", "the settings have faults")
     contact = await patient.contact()
-    if contact.reply is Reply.LET_IN:
+    if contact.reply in {Reply.LET_IN, Reply.TOO_OLD}:
         return ok("password", f"it fits; it comes from: {patient.settings.origins['database.password']}")
     if contact.sqlstate != WRONG_PASSWORD:
         return skipped("password", "nobody asked for it: see database")

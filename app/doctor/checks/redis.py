@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.doctor.embedded import redis_is_chosen
 from app.doctor.finding import Finding, failed, ok, skipped, warning
+from app.doctor.once import resolve
 from app.doctor.patient import Patient
 
 PATIENCE = 2.0  # seconds
@@ -24,6 +27,7 @@ async def redis(patient: Patient) -> Finding:
     from redis import exceptions  # noqa: PLC0415 - a missing package is this check's fault only
 
     try:
+        await _reach(url.reveal())
         return _state(where, await _info(url.reveal()))
     except exceptions.AuthenticationError:
         seen = f"Redis at {where} refuses the password of redis.url"
@@ -33,6 +37,14 @@ async def redis(patient: Patient) -> Finding:
         return failed("redis", seen, f"{patient.program} config show   # where redis.url comes from")
     except (exceptions.RedisError, OSError) as error:
         return _silent(patient, where, error)
+
+
+async def _reach(url: str) -> None:
+    """Look the name up first: the client's own look-up can't be broken off."""
+    host = urlsplit(url).hostname
+    if host:
+        async with asyncio.timeout(PATIENCE):
+            await resolve(host)
 
 
 async def _info(url: str) -> dict[str, Any]:
