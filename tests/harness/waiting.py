@@ -6,14 +6,18 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 POLL = 0.01
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within: float) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], *, within: float) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], *, within: float) -> T: ...
+async def eventually(condition: Callable[[], Any], *, within: float) -> Any:
     """Return the condition's first truthy answer; fail after `within` seconds, showing the last one.
 
     The condition may be a coroutine function, and may raise: that counts as 'not yet'.

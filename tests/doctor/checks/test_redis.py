@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -81,8 +81,7 @@ async def test_redis_that_cannot_write_its_data(project: Project, own_redis: Red
         (broken / "in-the-way").touch()
         await connected.config_set("dbfilename", broken.name)
         await connected.bgsave()
-        save: Callable[[], Awaitable[bool]] = partial(failed_save, connected)
-        await eventually(save, within=10)
+        await eventually(partial(failed_save, connected), within=10)
         finding = await project.finding(redis, f"redis.url={own_redis.url}")
         await mend(connected)
 
