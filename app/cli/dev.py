@@ -10,7 +10,7 @@ from dataclasses import replace
 import click
 
 from app.cli.context import CliContext, pass_context
-from app.core.settings import PROJECT_ROOT, Settings
+from app.core.settings import PROJECT_ROOT, Override, Settings
 from app.core.settings.kinds.redis_url import RedisUrl
 
 DATA = PROJECT_ROOT / ".local"
@@ -25,8 +25,10 @@ def dev(context: CliContext, host: str | None, port: int | None) -> None:
 
     Needs neither Docker nor root. Ctrl-C stops all of it; the data stays in .local/ until `make clean`.
     """
-    options = {"server.host": host, "server.port": port}
-    settings = context.load_settings(*(f"{key}={value}" for key, value in options.items() if value is not None))
+    options = {"host": host, "port": port}
+    settings = context.load_settings(
+        *(Override.of(f"--{name}", f"server.{name}", value) for name, value in options.items() if value is not None)
+    )
 
     from app.bootstrap import FEATURES
     from app.server import run_server

@@ -7,6 +7,7 @@ import sys
 import click
 
 from app.cli.context import CliContext, pass_context
+from app.core.settings import Override
 
 
 @click.command()
@@ -19,8 +20,10 @@ def serve(context: CliContext, host: str | None, port: int | None) -> None:
     The first signal lets running requests finish within server.shutdown_timeout and exits 0;
     a second one ends the process at once with 130.
     """
-    options = {"server.host": host, "server.port": port}
-    settings = context.load_settings(*(f"{key}={value}" for key, value in options.items() if value is not None))
+    options = {"host": host, "port": port}
+    settings = context.load_settings(
+        *(Override.of(f"--{name}", f"server.{name}", value) for name, value in options.items() if value is not None)
+    )
 
     from app.bootstrap import FEATURES
     from app.server import run_server

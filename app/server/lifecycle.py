@@ -94,6 +94,8 @@ async def _serve(
     on_listening: OnListening | None,
 ) -> None:
     log.info("starting", app=settings.app.name, environment=str(settings.environment), pid=os.getpid())
+    for notice in settings.notices:
+        log.warning("settings", notice=notice)
     server = settings.server
     # The port first: whether it is free is known at once, and nothing has to be undone.
     with open_listener(server.host, server.port, backlog=server.backlog) as listener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,31 @@ def test_the_program_itself_reads_the_environment_of_its_process() -> None:
     shown = json.loads(done.stdout)["settings"]
     assert shown["server.port"] == {"value": 9000, "layer": "environment (PORT)"}
     assert "canary-90b2" not in done.stdout + done.stderr
+
+
+def serve(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", "serve", "--port", str(port)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "APP_ENV": "testing", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_an_option_of_a_command_is_named_in_its_fault() -> None:
+    done = serve(99999)
+
+    assert done.returncode == 2
+    assert "server.port\n  wrong     99999 is above the bounds\n  from      --port\n" in done.stderr
+
+
+def test_notices_are_logged_at_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = serve(taken.getsockname()[1], OPENAI_API_KEY="canary-77d1")
+
+    assert done.returncode == 5
+    assert "OPENAI_API_KEY in the environment is recognised (section ai)" in done.stderr
+    assert "canary-77d1" not in done.stdout + done.stderr
