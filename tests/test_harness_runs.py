@@ -3,87 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from app.core.settings import PROJECT_ROOT
 from app.embedded import PostgresServer, RedisServer
 from tests.harness.databases import PREFIX
 from tests.harness.processes import alive, family
+from tests.harness.suite import BLOCKS, Suite
 from tests.harness.waiting import eventually
 
-NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
-NO_ANSWER = "no Docker engine answers at tcp://127.0.0.1:1"
-CONFTEST = 'pytest_plugins = ["tests.harness.plugin", "tests.harness.fixtures"]\n'
+NO_ENGINE = "tcp://127.0.0.1:1"
+NO_ANSWER = f"no Docker engine answers at {NO_ENGINE}"
 PLAIN = "def test_plain(): assert True\n"
 DOCKER = "import pytest\n@pytest.mark.docker\ndef test_docker(): assert True\n"
-BLOCKS = """
-import asyncio
-from pathlib import Path
-
-async def test_blocks(database_url):
-    Path(__file__).with_name("blocked").touch()
-    await asyncio.Event().wait()
-"""
-
-
-class Suite:
-    """A folder of tests and how to run it."""
-
-    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
-        self.folder = folder
-        self.environ = environ
-        (folder / "conftest.py").write_text(CONFTEST)
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text)
-
-    @asynccontextmanager
-    async def started(self, *arguments: str, **environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Begin a run in a group of its own, as a terminal does."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(PROJECT_ROOT / "pyproject.toml")),
-            *("--rootdir", str(self.folder), "--timeout=60", str(self.folder), *arguments),
-            cwd=PROJECT_ROOT,
-            env={**self.environ, **environ},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-    async def run(self, *arguments: str, **environ: str) -> tuple[int, str]:
-        """Exit code and output of a whole run."""
-        async with self.started(*arguments, **environ) as process:
-            output, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode()
-
-    async def blocked(self) -> None:
-        await eventually((self.folder / "blocked").exists, within=40)
 
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
-    """Without this run's own choices, and without an engine."""
-    outside = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PLINTH_", "TEST_", "PYTEST_", "DOCKER_", "COV_"))
-    }
-    return Suite(tmp_path, {**outside, **NO_ENGINE})
+    return Suite(tmp_path, DOCKER_HOST=NO_ENGINE)
 
 
 @pytest.fixture
@@ -145,7 +85,7 @@ async def test_a_run_that_only_skips_does_not_pass(suite: Suite) -> None:
 
 
 async def test_a_run_without_tests_does_not_pass(suite: Suite) -> None:
-    code, _ = await suite.run("-n2", PLINTH_TEST_SERVICES="embedded")
+    code, _ = await suite.run("-n0", PLINTH_TEST_SERVICES="embedded")
 
     assert code == pytest.ExitCode.NO_TESTS_COLLECTED
 

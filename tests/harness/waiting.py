@@ -29,7 +29,8 @@ async def eventually(condition: Callable[[], Any], *, within: float) -> Any:
             return answer
         if time.monotonic() >= deadline:
             name = getattr(condition, "__name__", repr(condition))
-            raise AssertionError(f"{name} was not true within {within} s; last answer: {answer!r}") from trouble
+            last = repr(trouble or answer)
+            raise AssertionError(f"{name} was not true within {within} s; last answer: {last}") from trouble
         await asyncio.sleep(POLL)
 
 
