@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -80,7 +80,7 @@ class Connection:
             self._mark(plan)
             await self._run(_name(query), self.raw.executemany, plan.sql, [[plan.bind(row) for row in rows]])
 
-    async def iterate(self, query: Query, values: Values | None = None) -> AsyncIterator[Row]:
+    async def iterate(self, query: Query, values: Values | None = None) -> AsyncGenerator[Row, None]:
         """Rows through a server-side cursor; needs an open transaction (`Database.iterate` opens one)."""
         name, sql, arguments = self._prepare(query, values)
         started = time.perf_counter()

@@ -144,14 +144,28 @@ class Database(databases.Database):
     ) -> AsyncGenerator[Row, None]:
         """Rows one by one, through a cursor: in the open transaction, else in a read-only one of its own."""
         held = self._held.get(asyncio.current_task())
-        if held is not None and held.transactions:
-            async for row in held.iterate(query, values):
+        if held is None or not held.transactions:
+            refuse_inherited(self)
+            rows = self._stream(query, values)
+        else:
+            rows = held.iterate(query, values)
+        async with contextlib.aclosing(rows):
+            async for row in rows:
                 yield row
-            return
-        # Detached, as a generator that is left early is closed later, by another task.
-        async with self.detached() as connection, connection.transaction(readonly=True):
+
+    async def _stream(self, query: Query, values: Values | None) -> AsyncGenerator[Row, None]:
+        """On a connection that the task itself does not see.
+
+        Between two rows the task may do other work, and a generator that is left early is closed by another task.
+        """
+        raw = await self.slots.acquire()
+        try:
+            connection = Connection(self, raw, None)
+            await connection.control(f"BEGIN READ ONLY{self.transaction_settings}")
             async for row in connection.iterate(query, values):
                 yield row
+        finally:
+            await self.slots.finish(raw, "COMMIT")
 
     def stats(self) -> PoolStats:
         return self.slots.stats(opened=self._opened)

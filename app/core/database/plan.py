@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Insert, TextClause, Update, bindparam, text
+from sqlalchemy import BindParameter, Insert, Update, bindparam, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql import ClauseElement
@@ -49,10 +49,23 @@ class Parameter:
 class Plan:
     """SQL and the recipe for its arguments; immutable, shared by all tasks."""
 
-    __slots__ = ("_optional", "_processors", "_required", "_template", "leaves_traces", "parameters", "sql")
+    __slots__ = (
+        "_consumed",
+        "_optional",
+        "_processors",
+        "_required",
+        "_template",
+        "leaves_traces",
+        "parameters",
+        "sql",
+    )
 
-    def __init__(self, sql: str, parameters: tuple[Parameter, ...] = ()) -> None:
+    def __init__(
+        self, sql: str, parameters: tuple[Parameter, ...] = (), *, consumed: frozenset[str] = frozenset()
+    ) -> None:
+        """`consumed` values are in the SQL already: the lists of `in_()`."""
         self.sql = sql
+        self._consumed = consumed
         self.parameters = parameters
         self.leaves_traces = _LEAVES_NOTHING.match(sql) is None or _MAY_LEAVE.search(sql) is not None
         self._template = [_processed(parameter) for parameter in parameters]
@@ -78,7 +91,7 @@ class Plan:
         return arguments
 
     def _bind_optional(self, arguments: list[object], values: Values) -> None:
-        for name in values.keys() - {name for _, name in self._required}:
+        for name in values.keys() - {name for _, name in self._required} - self._consumed:
             if name not in self._optional:
                 raise self._mismatch(values)
             arguments[self._optional[name]] = values[name]
@@ -86,7 +99,7 @@ class Plan:
     def _mismatch(self, values: Values) -> StatementError:
         required = {name for _, name in self._required}
         missing = sorted(required - values.keys())
-        unknown = sorted(values.keys() - required - self._optional.keys())
+        unknown = sorted(values.keys() - required - self._optional.keys() - self._consumed)
         faults = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
         accepted = ", ".join(sorted(required | self._optional.keys())) or "none"
         return StatementError(f"wrong parameters ({'; '.join(faults)}); it takes: {accepted}")
@@ -132,7 +145,8 @@ def _expanded(compiled: SQLCompiler, values: Values) -> Plan:
             parameters.append(_literal(name, bind, state.parameters[name]))
         else:
             parameters.append(_parameter(name, bind))
-    return Plan(state.statement, tuple(parameters))
+    consumed = frozenset(name for name, bind in compiled.binds.items() if bind.expanding and bind.required)
+    return Plan(state.statement, tuple(parameters), consumed=consumed)
 
 
 def _parameter(name: str, bind: BindParameter[Any]) -> Parameter:
@@ -167,7 +181,6 @@ def bound(query: ClauseElement | str, values: Values | None) -> tuple[Plan, list
         plan, values = plan_of(query.values(**values)), None
     else:
         plan = plan_of(query, values)
-        values = _without_expanded(query, plan, values)
     return plan, plan.bind(values or {})
 
 
@@ -178,12 +191,3 @@ def plan_of_many(query: ClauseElement | str, first: Values) -> Plan:
     if isinstance(query, Insert | Update):
         return plan_of(query.values({name: bindparam(name) for name in first}))
     return plan_of(query)
-
-
-def _without_expanded(query: ClauseElement, plan: Plan, values: Values | None) -> Values | None:
-    """What went into the SQL itself is not given again."""
-    if not values or isinstance(query, TextClause):
-        return values
-    names = {parameter.name for parameter in plan.parameters if not parameter.literal}
-    expanded = {name for name in values if any(p.literal and p.name.startswith(f"{name}_") for p in plan.parameters)}
-    return {name: value for name, value in values.items() if name in names or name not in expanded}

@@ -82,6 +82,13 @@ class Slots:
             if not isinstance(error, Exception):
                 raise
 
+    async def finish(self, raw: RawConnection, sql: str) -> None:
+        """Settle and release; a cancellation in here drops the connection, but can't lose its slot."""
+        try:
+            await self.settle(raw, sql)
+        finally:
+            await self.release(raw)
+
     def stats(self, *, opened: int) -> PoolStats:
         size, idle = self._pool.get_size(), self._pool.get_idle_size()
         oldest = next(iter(self._waiting.values()), None)

@@ -100,8 +100,9 @@ class Transaction:
     def _declare_closed(self) -> None:
         if not self.is_open:
             raise RuntimeError("this transaction is not open")
-        if self._connection.transactions.pop() is not self:
+        if self._connection.transactions[-1] is not self:
             raise RuntimeError("an inner transaction is still open")
+        self._connection.transactions.pop()
         self.is_open = False
         # Not `reset(token)`: an abandoned generator is closed in a context of its own, where the token is foreign.
         _open.set(self._enclosing)
