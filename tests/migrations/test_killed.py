@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 from structlog.typing import EventDict
@@ -29,18 +31,23 @@ INDEX_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass
 pytestmark = [pytest.mark.fault, pytest.mark.usefixtures("events")]
 
 
-async def kill_while_it_waits_for(locktype: str, migrator: Migrator, session: asyncpg.Connection) -> None:
-    """SIGKILL it there; its session must then end by itself, though what it waits for is still held."""
+async def kill_while_it_waits_for(locktype: str, migrator: Migrator, observer: asyncpg.Connection) -> None:
+    """SIGKILL it there; its session must then end by itself, though what it waits for is still held.
+
+    `observer` has no transaction open: inside one, pg_stat_activity stands still.
+    """
+    ending = asyncio.create_task(migrator.end())
 
     async def it_waits() -> bool:
-        return bool(await session.fetchval(WAITING_FOR, NAME) == locktype)
+        assert not ending.done(), ending.result().stderr
+        return bool(await observer.fetchval(WAITING_FOR, NAME) == locktype)
 
     await eventually(it_waits, within=30)
     migrator.kill()
-    ended = await migrator.end()
+    ended = await ending
 
     async def the_lock_is_free() -> bool:
-        return bool(await session.fetchval(LOCK_IS_FREE, KEY))
+        return bool(await observer.fetchval(LOCK_IS_FREE, KEY))
 
     assert ended.code == -9
     await eventually(the_lock_is_free, within=10)
@@ -48,11 +55,11 @@ async def kill_while_it_waits_for(locktype: str, migrator: Migrator, session: as
 
 async def test_killed_in_the_middle_of_a_revision(empty: TestSettings, client: Connect) -> None:
     await migrate_up(empty().database, "0004")
-    session = await client(empty)
+    session, observer = await client(empty), await client(empty)
     async with launch(empty, "up", **PATIENT) as migrator, session.transaction():
         # 0005 makes its type, then its table with a foreign key to this one.
         await session.execute("LOCK TABLE users IN ROW EXCLUSIVE MODE")
-        await kill_while_it_waits_for("relation", migrator, session)
+        await kill_while_it_waits_for("relation", migrator, observer)
     assert await session.fetchval("SELECT to_regtype('token_type')") is None, "half a revision was left"
 
     outcome = await migrate_up(empty().database)
@@ -63,10 +70,10 @@ async def test_killed_in_the_middle_of_a_revision(empty: TestSettings, client: C
 
 async def test_killed_in_the_middle_of_a_concurrent_build(empty: TestSettings, client: Connect) -> None:
     await migrate_up(empty().database, "0002")
-    session = await client(empty)
+    session, observer = await client(empty), await client(empty)
     async with launch(empty, "up", **PATIENT) as migrator, session.transaction():
         await session.execute("LOCK TABLE users IN ROW EXCLUSIVE MODE")
-        await kill_while_it_waits_for("virtualxid", migrator, session)
+        await kill_while_it_waits_for("virtualxid", migrator, observer)
     assert await session.fetchval(INDEX_IS_VALID) is False, "the kill left no half-built index to test with"
 
     outcome = await migrate_up(empty().database)

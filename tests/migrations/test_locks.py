@@ -69,7 +69,7 @@ async def test_control_without_it_one_long_reader_stops_all_reads(migrated: Test
 
     async def alter_waits() -> bool:
         waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)"
-        return bool(await report.fetchval(waiting, alter.get_server_pid()))
+        return bool(await reader.fetchval(waiting, alter.get_server_pid()))
 
     await eventually(alter_waits, within=10)
     await reader.execute(f"SET statement_timeout = '{LOCK_TIMEOUT + SLACK}s'")

@@ -47,7 +47,7 @@ async def test_control_stock_alembic_breaks_when_two_run_at_once(
     runs = asyncio.gather(stock.upgrade(tmp_path, url), stock.upgrade(tmp_path, url))
 
     async def both_wait() -> bool:
-        return await observer.fetchval(WAITING) == 2
+        return bool(await observer.fetchval(WAITING) == 2)
 
     await eventually(both_wait, within=30)
     await gate.execute("SELECT pg_advisory_unlock(1)")
@@ -102,7 +102,7 @@ async def test_control_a_sleeping_waiter_stops_it(migrated: TestSettings, client
     sleeping = asyncio.create_task(waiter.execute("SELECT pg_advisory_lock($1)", KEY))
 
     async def it_sleeps() -> bool:
-        return await observer.fetchval(WAITING) == 1
+        return bool(await observer.fetchval(WAITING) == 1)
 
     await eventually(it_sleeps, within=10)
 

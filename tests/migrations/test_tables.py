@@ -1,0 +1,203 @@
+"""What the schema itself promises, whatever code writes the rows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.core.database import Database
+from app.core.ids import new_id
+
+# Spec, section 4, word for word.
+TABLES = {
+    "users": "id email username name password_hash role is_active email_verified created_at updated_at",
+    "sessions": "id user_id token_hash csrf_token ip_address user_agent last_seen_at expires_at created_at updated_at",
+    "jwt_tokens": "id user_id token_type jti family_id expires_at revoked revoked_at created_at",
+    "api_keys": "id name key_prefix key_hash created_by permissions expires_at last_used_at revoked_at created_at "
+    "updated_at",
+    "tasks": "id task_type payload status priority retry_count max_retries run_at locked_by locked_until last_error "
+    "dedupe_key created_at updated_at finished_at",
+    "outbox": "id aggregate_type aggregate_id event_type payload created_at processed_at",
+    "processed_events": "event_id handler_name processed_at",
+    "memberships": "id user_id tier status stripe_customer_id stripe_subscription_id current_period_start "
+    "current_period_end created_at updated_at",
+    "billing_history": "id membership_id event_type amount_cents currency stripe_invoice_id description created_at",
+}
+KINDS = {"p": "pk", "u": "uq", "f": "fk", "c": "ck"}
+
+USER = "INSERT INTO users (email, name, password_hash) VALUES ('ada@example.org', 'Ada', '-') RETURNING id"
+
+
+async def columns(db: Database, *, name: str | None = None, kind: str | None = None) -> set[tuple[str, str]]:
+    """Tables and columns, all or those of one name or type."""
+    rows = await db.fetch_all("""
+        SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'
+    """)
+    return {
+        (row["table_name"], row["column_name"])
+        for row in rows
+        if name in {None, row["column_name"]} and kind in {None, row["data_type"]}
+    }
+
+
+async def test_every_table_and_column_of_the_spec_is_there(db: Database) -> None:
+    there = await columns(db)
+
+    assert {(table, column) for table, names in TABLES.items() for column in names.split()} <= there
+    assert {table for table, _ in there} == {*TABLES, "alembic_version"}
+
+
+async def test_every_time_has_a_zone(db: Database) -> None:
+    assert await columns(db, kind="timestamp without time zone") == set()
+
+
+async def test_every_constraint_and_index_is_named_by_the_convention(db: Database) -> None:
+    # NOT NULL (contype n) is told by its column; alembic_version is Alembic's own.
+    rows = await db.fetch_all("""
+        SELECT contype::text AS kind, conname AS name, conrelid::regclass::text AS "table" FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+        UNION ALL
+        SELECT CASE WHEN indisunique THEN 'u' ELSE 'i' END, indexrelid::regclass::text, indrelid::regclass::text
+        FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+        WHERE relnamespace = 'public'::regnamespace AND NOT indisprimary
+    """)
+    ours = [row for row in rows if row["table"] != "alembic_version"]
+
+    assert len(ours) > 50
+    for row in ours:
+        assert re.fullmatch(f"{KINDS.get(row['kind'], 'ix')}_{row['table']}(_[a-z_]+)?", row["name"]), row["name"]
+
+
+async def test_every_foreign_key_has_an_index_that_serves_it(db: Database) -> None:
+    rows = await db.fetch_all("""
+        SELECT conname FROM pg_constraint c WHERE contype = 'f' AND NOT EXISTS (
+            SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1] AND i.indpred IS NULL)
+    """)
+
+    assert [row["conname"] for row in rows] == []
+
+
+async def test_every_table_with_updated_at_has_the_trigger(db: Database) -> None:
+    with_column = {table for table, _ in await columns(db, name="updated_at")}
+    rows = await db.fetch_all("""
+        SELECT tgrelid::regclass::text AS "table" FROM pg_trigger
+        WHERE tgname = 'set_updated_at' AND tgfoid = 'set_updated_at'::regproc
+    """)
+
+    assert {row["table"] for row in rows} == with_column == {"users", "sessions", "api_keys", "tasks", "memberships"}
+
+
+async def test_updated_at_moves_with_a_change_and_only_with_one(db: Database) -> None:
+    await db.execute(USER)
+    await db.execute("UPDATE users SET name = name")
+    untouched = await db.fetch_existing("SELECT created_at, updated_at FROM users")
+
+    await db.execute("UPDATE users SET name = 'Countess', updated_at = '2000-01-01'")
+    changed = await db.fetch_existing("SELECT created_at, updated_at FROM users")
+
+    assert untouched["updated_at"] == untouched["created_at"]
+    assert changed["updated_at"] > changed["created_at"] == untouched["created_at"]
+
+
+async def test_ids_are_uuid_version_7(db: Database) -> None:
+    assert await db.fetch_val("SELECT uuid_extract_version(uuidv7())") == 7
+    assert (await db.execute(USER)).version == new_id().version == 7
+
+
+REFUSED: list[tuple[str, str]] = [
+    ("ck_users_email_lower", "UPDATE users SET email = 'Ada@example.org'"),
+    ("ck_users_email_length", "UPDATE users SET email = ''"),
+    ("ck_users_name_length", "UPDATE users SET name = ''"),
+    ("ck_users_username_length", "UPDATE users SET username = ''"),
+    ("ck_users_role", "UPDATE users SET role = 'root'"),
+    ("uq_users_email", "INSERT INTO users (email, name, password_hash) SELECT email, 'B', '-' FROM users"),
+    ("ck_sessions_token_hash_length", "UPDATE sessions SET token_hash = 'short'"),
+    ("fk_sessions_user_id_users", "UPDATE sessions SET user_id = uuidv7()"),
+    ("ck_jwt_tokens_revoked_at", "UPDATE jwt_tokens SET revoked = true"),
+    ("ck_api_keys_permissions_array", "UPDATE api_keys SET permissions = '{}'"),
+    ("ck_api_keys_key_hash_length", "UPDATE api_keys SET key_hash = 'short'"),
+    ("ck_api_keys_name_length", "UPDATE api_keys SET name = ''"),
+    ("ck_tasks_status", "UPDATE tasks SET status = 'lost'"),
+    ("ck_tasks_running_has_lease", "UPDATE tasks SET status = 'running', locked_by = 'w'"),
+    ("ck_tasks_finished_at", "UPDATE tasks SET status = 'done'"),
+    ("ck_tasks_finished_at", "UPDATE tasks SET finished_at = now()"),
+    ("ck_tasks_retries", "UPDATE tasks SET retry_count = -1"),
+    ("uq_tasks_dedupe_key", "INSERT INTO tasks (task_type, dedupe_key) VALUES ('b', 'once'), ('b', 'once')"),
+    ("pk_processed_events", "INSERT INTO processed_events SELECT event_id, handler_name FROM processed_events"),
+    ("ck_memberships_tier", "UPDATE memberships SET tier = 'weekly'"),
+    ("ck_memberships_status", "UPDATE memberships SET status = 'lost'"),
+    ("ck_memberships_period", "UPDATE memberships SET current_period_start = now(), current_period_end = now()"),
+    (
+        "uq_memberships_user_id",
+        "INSERT INTO memberships (user_id, tier, status) SELECT id, 'free', 'active' FROM users",
+    ),
+    ("fk_memberships_user_id_users", "DELETE FROM users"),
+    ("ck_billing_history_currency", "UPDATE billing_history SET currency = 'cad'"),
+    ("fk_billing_history_membership_id_memberships", "DELETE FROM memberships"),
+]
+
+ROWS = """
+WITH person AS (INSERT INTO users (email, name, password_hash)
+                VALUES ('ada@example.org', 'Ada', '-') RETURNING id),
+    session AS (INSERT INTO sessions (user_id, token_hash, csrf_token, expires_at)
+                SELECT id, sha256('s'), 'c', now() FROM person),
+    token AS (INSERT INTO jwt_tokens (user_id, token_type, jti, family_id, expires_at)
+              SELECT id, 'refresh', uuidv7(), uuidv7(), now() FROM person),
+    key AS (INSERT INTO api_keys (name, key_prefix, key_hash, created_by)
+            SELECT 'k', 'pl_', sha256('k'), id FROM person),
+    task AS (INSERT INTO tasks (task_type) VALUES ('a'), ('a')),
+    event AS (INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+              VALUES ('a', uuidv7(), 'e', '{}')),
+    done AS (INSERT INTO processed_events (event_id, handler_name) VALUES (uuidv7(), 'h')),
+    member AS (INSERT INTO memberships (user_id, tier, status) SELECT id, 'free', 'active' FROM person RETURNING id)
+INSERT INTO billing_history (membership_id, event_type) SELECT id, 'charge' FROM member
+"""
+
+
+@pytest.fixture
+async def rows(db: Database) -> Database:
+    """One row in every table."""
+    await db.execute(ROWS)
+    return db
+
+
+async def test_what_must_not_be_stored_is_refused_by_its_constraint(rows: Database) -> None:
+    for name, sql in REFUSED:
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
+            await rows.execute(sql)
+        assert refused.value.constraint_name == name, sql
+
+
+async def test_one_event_is_dealt_with_by_two_handlers(rows: Database) -> None:
+    await rows.execute("INSERT INTO processed_events SELECT event_id, 'another' FROM processed_events")
+
+    assert await rows.fetch_val("SELECT count(DISTINCT event_id) FROM processed_events") == 1
+
+
+async def test_sessions_tokens_and_keys_go_with_their_user(rows: Database) -> None:
+    await rows.execute("DELETE FROM billing_history")
+    await rows.execute("DELETE FROM memberships")
+
+    await rows.execute("DELETE FROM users")
+
+    for table in ("sessions", "jwt_tokens", "api_keys"):
+        assert await rows.fetch_val(f"SELECT count(*) FROM {table}") == 0  # noqa: S608  (our own names)
+
+
+async def test_the_claim_and_the_relay_read_their_partial_indexes(rows: Database) -> None:
+    claim = "SELECT id FROM tasks WHERE status = 'pending' AND run_at <= now() ORDER BY priority DESC, run_at LIMIT 20"
+    relay = "SELECT id FROM outbox WHERE processed_at IS NULL ORDER BY created_at, id LIMIT 100"
+
+    async def plan(sql: str) -> str:
+        async with rows.transaction():
+            for other_way in ("enable_seqscan", "enable_bitmapscan"):  # tempting while a table is small
+                await rows.execute(f"SET LOCAL {other_way} = off")
+            found: list[Any] = await rows.fetch_all(f"EXPLAIN (COSTS OFF) {sql} FOR UPDATE SKIP LOCKED")
+        return "\n".join(row[0] for row in found)
+
+    for sql, index in ((claim, "ix_tasks_claim"), (relay, "ix_outbox_unprocessed")):
+        assert f"Index Scan using {index}" in await plan(sql)
+        assert "Sort" not in await plan(sql)
