@@ -47,8 +47,9 @@ async def _volume(patient: Patient, port: int) -> Data | None:
     if not isinstance(stack, Stack):
         return None
     ours = {port for each in await patient.docker.containers() if each.project == stack.name for port in each.ports}
-    names = [stack.volumes[mount.source] for mount in stack.mounts if mount.source in stack.volumes]
-    if port not in ours or not names:
+    mounts = [mount for mount in stack.mounts if mount.target.startswith(WITHIN) and mount.source in stack.volumes]
+    if port not in ours or not mounts:
         return None
-    said = await patient.docker.ask("volume", "inspect", "--format", "{{.CreatedAt}}", names[0])
-    return Data(Kind.VOLUME, f"the volume {names[0]}", datetime.fromisoformat(said.out)) if said.fine else None
+    name = stack.volumes[mounts[0].source]
+    said = await patient.docker.ask("volume", "inspect", "--format", "{{.CreatedAt}}", name)
+    return Data(Kind.VOLUME, f"the volume {name}", datetime.fromisoformat(said.out)) if said.fine else None

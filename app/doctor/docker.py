@@ -13,6 +13,7 @@ from app.doctor.once import Once
 from app.doctor.shell import NotInstalled, Said, run
 
 PROJECT = "com.docker.compose.project"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what compose means by no address
 
 
 class State(Enum):
@@ -21,6 +22,7 @@ class State(Enum):
     NO_CLIENT = "no client"
     NOT_RUNNING = "not running"
     DENIED = "denied"
+    SILENT = "silent"
     BROKEN = "broken"
     ANSWERS = "answers"
 
@@ -49,12 +51,12 @@ class Container:
 
 @dataclass(frozen=True)
 class Published:
-    """A port of this machine that the stack wants for one of its services."""
+    """A port of this machine that the stack wants, and the service's own port behind it."""
 
     service: str
     host: str
     port: int
-    protocol: str = "tcp"
+    target: int
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class Docker:
 
 
 def _why(said: Said) -> State:
+    if said.code is None:
+        return State.SILENT
     complaint = said.reason.lower()
     if "permission denied while trying to connect" in complaint:
         return State.DENIED
@@ -142,8 +146,8 @@ def _published(services: Mapping[str, Any]) -> Iterator[Published]:
     for name, service in services.items():
         for port in service.get("ports") or ():
             number = str(port.get("published") or "")
-            if number.isdigit() and int(number):
-                yield Published(name, port.get("host_ip") or "0.0.0.0", int(number), port.get("protocol", "tcp"))  # noqa: S104 - what compose means
+            if number.isdigit() and int(number) and port.get("protocol") == "tcp":
+                yield Published(name, port.get("host_ip") or EVERYWHERE, int(number), int(port["target"]))
 
 
 def _mounts(services: Mapping[str, Any]) -> Iterator[Mount]:

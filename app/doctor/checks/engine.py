@@ -10,31 +10,38 @@ from app.doctor.words import listed
 IMAGES = ("postgres:18", "redis:8", "python:3.13-slim")
 OLDEST_ENGINE = 25  # health checks with start_interval
 OLDEST_COMPOSE = (2, 22)  # `docker compose watch`
-NO_NEED = "make run needs none"
+# Why no engine answers, and the cure of each.
+TROUBLE = {
+    State.NO_CLIENT: (
+        "there is no Docker client on the PATH; make run needs none, containers do",
+        "sudo .ci/engine start   # Debian; elsewhere install Docker",
+    ),
+    State.NOT_RUNNING: (
+        "the Docker client is here, but no engine runs; make run needs none, containers do",
+        "sudo systemctl start docker   # or start Docker Desktop",
+    ),
+    State.SILENT: (
+        "the Docker engine does not answer ({})",
+        "sudo systemctl restart docker   # or restart Docker Desktop",
+    ),
+    State.DENIED: (
+        "the Docker engine's socket refuses this user: it is not in the group docker",
+        'sudo usermod -aG docker "$USER" && newgrp docker',
+    ),
+    State.BROKEN: ("the Docker client fails: {}", "docker context use default\ndocker version"),
+}
 
 
 async def engine(patient: Patient) -> Finding:
-    """Three ways in which no engine answers, each with its own cure."""
+    """Never more than a warning: one way of three to run the service is closed."""
     found = await patient.docker.engine()
     if found.answers:
         return _age(found)
-    if found.state is State.NO_CLIENT:
-        seen = f"there is no Docker client on the PATH; {NO_NEED}, containers do"
-        return warning("engine", seen, "sudo .ci/engine start   # Debian; elsewhere install Docker")
-    if found.state is State.DENIED:
-        seen = "the Docker engine's socket refuses this user: it is not in the group docker"
-        return warning("engine", seen, 'sudo usermod -aG docker "$USER" && newgrp docker')
-    if found.state is State.NOT_RUNNING:
-        return _not_running(patient)
-    return warning("engine", f"the Docker client fails: {found.said}", "docker context use default", "docker version")
-
-
-def _not_running(patient: Patient) -> Finding:
     host = patient.environ.get("DOCKER_HOST")
-    if host:
-        return warning("engine", f"no Docker engine answers at DOCKER_HOST={host}; {NO_NEED}", "unset DOCKER_HOST")
-    seen = f"the Docker client is here, but no engine runs; {NO_NEED}, containers do"
-    return warning("engine", seen, "sudo systemctl start docker   # or start Docker Desktop")
+    if host and found.state is State.NOT_RUNNING:
+        return warning("engine", f"no Docker engine answers at DOCKER_HOST={host}", "unset DOCKER_HOST")
+    seen, remedy = TROUBLE[found.state]
+    return warning("engine", seen.format(found.said), remedy)
 
 
 def _age(found: Engine) -> Finding:

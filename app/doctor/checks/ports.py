@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from app.core.settings.sections import Server
 from app.doctor.docker import Container, Published, Stack
@@ -79,16 +80,12 @@ async def compose_ports(patient: Patient) -> Finding:
         return skipped("compose-ports", "there is no compose v2 to read compose.yaml")
     if isinstance(stack, Said):
         return warning("compose-ports", f"compose.yaml can't be read: {stack.reason}", "docker compose config --quiet")
-    tcp = [port for port in stack.published if port.protocol == "tcp"]
-    taken = [(port, who) for port in tcp if (who := await _holder_of(patient, stack, port))]
+    taken = [(port, who) for port in stack.published if (who := await _holder_of(patient, stack, port))]
     if not taken:
-        return ok("compose-ports", f"free or our own: {', '.join(str(port.port) for port in tcp)}")
-    return warning(
-        "compose-ports",
-        "make up would fail: "
-        + listed([f"{port.port} ({port.service}) is taken by {who.name}" for port, who in taken]),
-        await in_thread(lambda: _elsewhere(patient, [port for port, _ in taken])),
-    )
+        return ok("compose-ports", f"free or our own: {', '.join(str(port.port) for port in stack.published)}")
+    told = [f"{port.port} ({port.service}) is taken by {who.name}" for port, who in taken]
+    remedy = await in_thread(lambda: _elsewhere(patient.root, [port for port, _ in taken]))
+    return warning("compose-ports", f"make up would fail: {listed(told)}", remedy)
 
 
 async def _holder_of(patient: Patient, stack: Stack, wanted: Published) -> Holder | None:
@@ -98,11 +95,9 @@ async def _holder_of(patient: Patient, stack: Stack, wanted: Published) -> Holde
     return None if who.container and who.container.project == stack.name else who
 
 
-def _elsewhere(patient: Patient, taken: Sequence[Published]) -> str:
-    """The variables of compose.yaml that move these ports; `${NAME:-5432}` names one and its default."""
-    text = (patient.root / "compose.yaml").read_text(encoding="utf-8")
-    names = {
-        int(patient.environ.get(name) or default): name for name, default in re.findall(r"\$\{(\w+):?-(\d+)\}", text)
-    }
-    moved = [f"{names[port.port]}={next_free(port.host, port.port)}" for port in taken if port.port in names]
+def _elsewhere(root: Path, taken: Sequence[Published]) -> str:
+    """The variables of compose.yaml that move these ports: `${POSTGRES_PORT:-5432}:5432` names one."""
+    text = (root / "compose.yaml").read_text(encoding="utf-8")
+    names = {int(target): name for name, target in re.findall(r"\$\{(\w+):?-\d+\}:(\d+)", text)}
+    moved = [f"{names[port.target]}={next_free(port.host, port.port)}" for port in taken if port.target in names]
     return " ".join([*moved, "make up"]) if moved else "docker compose config   # where the port comes from"
