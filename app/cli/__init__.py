@@ -38,12 +38,18 @@ COMMANDS = ("dev", "serve", "migrate", "config", "routes", "health", "doctor")
 @click.version_option(package_name="plinth", prog_name="app")
 @click.pass_context
 def cli(ctx: click.Context, overrides: tuple[str, ...]) -> None:
-    r"""Plinth: one program for every role of the service.
+    """Plinth: one program for every role of the service.
 
     \b
-    Exit codes: 0 done, 1 unexpected error, 2 bad settings or usage, 3 a service did not answer
-    in time, 4 the schema does not fit this code, 5 the port is taken, 130 ended by a second signal.
-    """
+    Exit codes:
+      0    done
+      1    an error that nobody expected, or health or doctor found something
+      2    bad settings or usage
+      3    a service did not answer in time
+      4    the schema does not fit this code
+      5    the port is taken
+      130  ended at once by a second signal
+    """  # noqa: D301  (the escape is click's mark for lines to be left as they are)
     ctx.obj = CliContext(overrides)
 
 

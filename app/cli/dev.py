@@ -38,22 +38,41 @@ def dev(context: CliContext, host: str | None, port: int | None) -> None:
 
 @asynccontextmanager
 async def embedded_services(settings: Settings) -> AsyncIterator[Settings]:
-    """Start both services with their data in `.local/`, and yield the settings with their addresses."""
+    """Start both services with their data in `.local/`, and yield the settings with their addresses.
+
+    PostgreSQL takes the configured port where that is free, so that `app migrate` in another terminal finds it.
+    """
+    from app.embedded import EmbeddedError
+    from app.server import ServicesFailed
+
+    async with AsyncExitStack() as stack:
+        try:
+            in_force = await _start(settings, stack)
+        except EmbeddedError as error:
+            raise ServicesFailed(str(error)) from error
+        yield in_force
+
+
+async def _start(settings: Settings, stack: AsyncExitStack) -> Settings:
     from app.embedded import start_postgres, start_redis
+    from app.embedded.ports import is_free
 
     database = settings.database
-    async with AsyncExitStack() as stack:
-        postgres = await start_postgres(
-            DATA / "postgres", user=database.user, password=database.password.reveal(), database=database.name
-        )
-        stack.push_async_callback(postgres.stop)
-        redis = await start_redis(DATA / "redis")
-        stack.push_async_callback(redis.stop)
-        yield replace(
-            settings,
-            database=replace(database, host=postgres.host, port=postgres.port),
-            redis=replace(settings.redis, url=RedisUrl().from_text(redis.url)),
-        )
+    postgres = await start_postgres(
+        DATA / "postgres",
+        port=database.port if is_free(database.port) else 0,
+        user=database.user,
+        password=database.password.reveal(),
+        database=database.name,
+    )
+    stack.push_async_callback(postgres.stop)
+    redis = await start_redis(DATA / "redis")
+    stack.push_async_callback(redis.stop)
+    return replace(
+        settings,
+        database=replace(database, host=postgres.host, port=postgres.port),
+        redis=replace(settings.redis, url=RedisUrl().from_text(redis.url)),
+    )
 
 
 def print_banner(settings: Settings, url: str) -> None:

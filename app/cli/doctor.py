@@ -17,11 +17,12 @@ from app.core.exit_codes import ExitCode
 @click.option("--json", "json", is_flag=True, help="Print the findings as JSON, for programs and bug reports.")
 @pass_context
 def doctor(context: CliContext, json: bool) -> None:
-    r"""Look for what usually goes wrong, and say what to type about it.
+    """Look for what usually goes wrong, and say what to type about it.
 
-    \b
     Looks at the settings, the files, the ports, the database, Redis and Docker; changes none of them.
+
     Exit 0 when nothing failed, 1 otherwise; a warning closes only one of the ways to run the service.
+
     Each check has its section in docs/troubleshooting.md.
     """
     from app.doctor import admit, as_json, as_text, examine, healthy

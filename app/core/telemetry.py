@@ -96,7 +96,8 @@ def _printable(value: object) -> object:
 def _install(handler: logging.Handler, levels: Mapping[str, int]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    wanted = {**dict.fromkeys(NEVER_BELOW_INFO, levels[ROOT]), **dict.fromkeys(QUIET, max(levels[ROOT], logging.WARNING))}
-    for name, level in {**wanted, **levels}.items():
+    chatty = dict.fromkeys(NEVER_BELOW_INFO, levels[ROOT])
+    quiet = dict.fromkeys(QUIET, max(levels[ROOT], logging.WARNING))
+    for name, level in {**chatty, **quiet, **levels}.items():
         floor = logging.INFO if name.split(".")[0] in NEVER_BELOW_INFO else logging.NOTSET
         logging.getLogger(name).setLevel(max(level, floor))

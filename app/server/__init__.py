@@ -1,6 +1,6 @@
 """The server role: our listener, Hypercorn, and a stop that cuts nobody off."""
 
 from app.server.app import create_app
-from app.server.lifecycle import run_server
+from app.server.lifecycle import ServicesFailed, run_server
 
-__all__ = ["create_app", "run_server"]
+__all__ = ["ServicesFailed", "create_app", "run_server"]

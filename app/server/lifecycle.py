@@ -32,11 +32,17 @@ Services = Callable[[Settings], AbstractAsyncContextManager[Settings]]
 
 LAST_RESORT = 5.0  # seconds beyond our own deadline after which Hypercorn's own would step in
 
+
+class ServicesFailed(Exception):
+    """What `services` was to start did not start."""
+
+
 # What a start can end with, besides serving: the exception, and the code that tells a supervisor.
 START_FAILURES: dict[type[Exception], ExitCode] = {
     DatabaseUnavailable: ExitCode.SERVICE_UNAVAILABLE,
     UnsupportedServer: ExitCode.WRONG_SCHEMA,
     MigrationError: ExitCode.WRONG_SCHEMA,
+    ServicesFailed: ExitCode.SERVICE_UNAVAILABLE,
     PortTaken: ExitCode.PORT_TAKEN,
     OSError: ExitCode.PORT_TAKEN,
 }

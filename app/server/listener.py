@@ -22,7 +22,9 @@ class PortTaken(Exception):
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
-        super().__init__(f"{host}:{port} is in use by another program")
+        super().__init__(
+            f"{host}:{port} is in use by another program; `app doctor` says which, --port {port + 1} takes another"
+        )
 
 
 def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:

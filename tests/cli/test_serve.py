@@ -45,7 +45,7 @@ async def test_a_taken_port_ends_the_start_with_5_and_is_named(settings: TestSet
 
     (failed,) = app.events("start_failed")
     assert code == failed["exit_code"] == 5
-    assert failed["reason"] == f"127.0.0.1:{port} is in use by another program"
+    assert failed["reason"].startswith(f"127.0.0.1:{port} is in use by another program; ")
 
 
 async def test_a_schema_that_is_behind_is_served_but_not_ready(settings: TestSettings, app_process: StartApp) -> None:
