@@ -68,6 +68,25 @@ async def test_killed_in_the_middle_of_a_revision(empty: TestSettings, client: C
     assert outcome.current == HEAD
 
 
+async def test_cancelled_in_the_middle_of_a_revision(empty: TestSettings, client: Connect) -> None:
+    await migrate_up(empty().database, "0004")
+    session, observer = await client(empty), await client(empty)
+    settings = empty("database.migration_lock_timeout=60")
+
+    async def it_waits() -> bool:
+        return bool(await observer.fetchval(WAITING_FOR, NAME) == "relation")
+
+    async with session.transaction():
+        await session.execute("LOCK TABLE users IN ROW EXCLUSIVE MODE")
+        migrating = asyncio.create_task(migrate_up(settings.database))
+        await eventually(it_waits, within=10)
+        migrating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await migrating
+
+    assert (await migrate_up(empty().database)).ran[0].id == "0005"
+
+
 async def test_killed_in_the_middle_of_a_concurrent_build(empty: TestSettings, client: Connect) -> None:
     await migrate_up(empty().database, "0002")
     session, observer = await client(empty), await client(empty)
