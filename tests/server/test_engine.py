@@ -19,7 +19,7 @@ def test_hypercorn_is_the_version_that_was_read() -> None:
 def test_the_connection_class_is_looked_up_where_we_replace_it() -> None:
     source = inspect.getsource(hypercorn.asyncio.run.worker_serve)
 
-    assert hypercorn.asyncio.run.TCPServer is TCPServer
+    assert vars(hypercorn.asyncio.run)["TCPServer"] is TCPServer
     assert "await TCPServer(app, loop, config, context, lifespan_state, reader, writer)" in source
 
 
