@@ -43,6 +43,16 @@ class Patient:
     contact: Once[Contact]
 
     @property
+    def checkout(self) -> bool:
+        """False in an image, where neither make nor Docker is at hand."""
+        return (self.root / "Makefile").exists()
+
+    @property
+    def start(self) -> str:
+        """What starts the service here."""
+        return "make run" if self.checkout else f"{self.program} serve"
+
+    @property
     def program(self) -> str:
         """How the program is typed here."""
         return ".venv/bin/app" if (self.root / ".venv" / "bin" / "app").exists() else "app"

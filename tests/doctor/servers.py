@@ -50,6 +50,18 @@ def postgres_refusing(sqlstate: str, sentence: str) -> Handler:
     return _after_startup(_message(b"E", fields))
 
 
+def redis_of_old(version: str) -> Handler:
+    """Answers PING and INFO as a Redis of that version."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await reader.read(1024):
+            info = f"redis_version:{version}\r\nrole:master\r\n"
+            writer.write(f"${len(info)}\r\n{info}\r\n".encode() if b"INFO" in command else b"+PONG\r\n")
+        writer.close()
+
+    return handle
+
+
 def _message(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
 

@@ -36,10 +36,9 @@ class Case:
 
     def trouble(self, seen: str, *remedy: str) -> Finding:
         """One that nobody asked for may be foreign: `make run` brings its own, on a free port."""
-        another = (
-            f"{self.patient.program} config show   # where host, port, name and user come from",
-            "make run   # brings a PostgreSQL 18 of its own, on a free port",
-        )
+        another = [f"{self.patient.program} config show   # where host, port, name and user come from"]
+        if self.patient.checkout:
+            another.append("make run   # brings a PostgreSQL 18 of its own, on a free port")
         return (failed if self.chosen else warning)("database", seen, *(remedy or another))
 
 

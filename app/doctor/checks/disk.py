@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 
-from app.doctor.finding import Finding, failed, ok, warning
+from app.doctor.finding import Finding, failed, ok, skipped, warning
 from app.doctor.once import in_thread
 from app.doctor.patient import Patient
 
 
 async def disk(patient: Patient) -> Finding:
     """A full disk stops PostgreSQL in the middle of a write."""
+    if not patient.checkout:
+        return skipped("disk", "this is not a checkout, so no data are kept here")
     data = patient.root / ".local"
     folder = data if data.is_dir() else patient.root
     free = (await in_thread(lambda: shutil.disk_usage(folder))).free

@@ -34,6 +34,8 @@ TROUBLE = {
 
 async def engine(patient: Patient) -> Finding:
     """Never more than a warning: one way of three to run the service is closed."""
+    if not patient.checkout:
+        return skipped("engine", "this is not a checkout, so nothing here starts containers")
     found = await patient.docker.engine()
     if found.answers:
         return _age(found)

@@ -15,7 +15,7 @@ WRITTEN = (".local", ".venv", "docs")
 
 async def folders(patient: Patient) -> Finding:
     """Asked of the system rather than tried: a doctor leaves no files behind."""
-    if not (patient.root / "Makefile").exists():
+    if not patient.checkout:
         return skipped("folders", "this is not a checkout, so no command writes here")
     wrong = [name for name in _present(patient.root) if not _writable(patient.root / name)]
     if not wrong:

@@ -27,7 +27,7 @@ async def server_port(patient: Patient) -> Finding:
     bind = await in_thread(lambda: try_bind(server.host, server.port))
     if bind is Bind.FREE:
         return ok("server-port", f"{server.host}:{server.port} is free")
-    return await _taken(patient, server) if bind is Bind.TAKEN else _unusable(server, bind)
+    return await _taken(patient, server) if bind is Bind.TAKEN else _unusable(patient, server, bind)
 
 
 async def _taken(patient: Patient, server: Server) -> Finding:
@@ -39,16 +39,16 @@ async def _taken(patient: Patient, server: Server) -> Finding:
         "server-port",
         f"{server.host}:{server.port} is taken by {who.name}",
         who.end,
-        f"APP_SERVER__PORT={other} make run   # or leave it, and take another port",
+        f"APP_SERVER__PORT={other} {patient.start}   # or leave it, and take another port",
     )
 
 
-def _unusable(server: Server, bind: Bind) -> Finding:
+def _unusable(patient: Patient, server: Server, bind: Bind) -> Finding:
     if bind is Bind.PRIVILEGED:
         seen = f"this user may not listen on port {server.port}: ports this low are root's"
-        return failed("server-port", seen, "APP_SERVER__PORT=8000 make run")
+        return failed("server-port", seen, f"APP_SERVER__PORT=8000 {patient.start}")
     seen = f"server.host is {server.host}, which is not an address of this machine"
-    return failed("server-port", seen, "APP_SERVER__HOST=127.0.0.1 make run")
+    return failed("server-port", seen, f"APP_SERVER__HOST=127.0.0.1 {patient.start}")
 
 
 class Holder:

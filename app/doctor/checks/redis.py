@@ -28,7 +28,7 @@ async def redis(patient: Patient) -> Finding:
 
     try:
         await _reach(url.reveal())
-        return _state(where, await _info(url.reveal()))
+        return _state(patient, where, await _info(url.reveal()))
     except exceptions.AuthenticationError:
         seen = f"Redis at {where} refuses the password of redis.url"
         return failed("redis", seen, f"{patient.program} config show   # where redis.url comes from")
@@ -63,14 +63,32 @@ async def _info(url: str) -> dict[str, Any]:
 def _silent(patient: Patient, where: str, error: Exception) -> Finding:
     if patient.settings is not None and not redis_is_chosen(patient.settings):
         return ok("redis", f"nothing answers at {where}, and nothing has to: make run and make up bring their own")
-    seen = f"no Redis answers at {where} ({error or type(error).__name__}): the service runs without, and says so"
-    return warning("redis", seen, "docker compose up --detach redis")
+    seen = f"no Redis answers at {where} ({_reason(error)}): the service runs without, and says so"
+    return warning("redis", seen, _another(patient))
 
 
-def _state(where: str, info: Mapping[str, Any]) -> Finding:
+def _another(patient: Patient) -> str:
+    if patient.checkout:
+        return "docker compose up --detach redis   # or make run, which brings one of its own"
+    return f"{patient.program} config show   # where redis.url comes from"
+
+
+def _reason(error: BaseException) -> str:
+    """The client wraps what the system said into a sentence with the address in it, twice."""
+    while isinstance(error.__context__, OSError):
+        error = error.__context__
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {PATIENCE:g} s"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _state(patient: Patient, where: str, info: Mapping[str, Any]) -> Finding:
     version = str(info.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        return warning("redis", f"Redis {version} at {where} is older than 6.2", "docker compose up --detach redis")
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        return warning("redis", f"Redis {version} at {where} is older than {wanted}", _another(patient))
     if "err" in (info.get("rdb_last_bgsave_status"), info.get("aof_last_write_status")):
         seen = f"Redis {version} at {where} can't write its data to disk and refuses every write"
         return failed("redis", seen, "df -h   # then: redis-cli BGSAVE")

@@ -14,7 +14,7 @@ from app.doctor.checks.redis import redis
 from app.embedded import RedisServer
 from app.embedded.ports import free_port
 from tests.doctor.project import Project
-from tests.doctor.servers import saying, serving, silent
+from tests.doctor.servers import redis_of_old, saying, serving, silent
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("doctor-redis")
@@ -43,10 +43,12 @@ async def test_wrong_password(project: Project, own_redis: RedisServer) -> None:
 
 
 async def test_nothing_where_the_settings_say_is_a_warning(project: Project) -> None:
-    finding = await project.finding(redis, f"redis.url=redis://127.0.0.1:{free_port()}/0")
+    url = f"redis://127.0.0.1:{free_port()}/0"
+
+    finding = await project.finding(redis, f"redis.url={url}")
 
     assert finding.status is Status.WARNING
-    assert "the service runs without, and says so" in finding.seen
+    assert finding.seen == f"no Redis answers at {url} (nothing listens): the service runs without, and says so"
 
 
 async def test_silent_server(project: Project) -> None:
@@ -54,6 +56,7 @@ async def test_silent_server(project: Project) -> None:
         finding = await project.finding(redis, f"redis.url=redis://127.0.0.1:{port}/0")
 
     assert finding.status is Status.WARNING
+    assert "(no answer within 2 s)" in finding.seen
 
 
 async def test_http_server_in_its_place(project: Project) -> None:
@@ -62,6 +65,14 @@ async def test_http_server_in_its_place(project: Project) -> None:
 
     assert finding.status is Status.FAILED
     assert "is not a usable Redis" in finding.seen
+
+
+async def test_older_redis(project: Project) -> None:
+    async with serving(redis_of_old("5.0.7")) as port:
+        finding = await project.finding(redis, f"redis.url=redis://127.0.0.1:{port}/0")
+
+    assert finding.status is Status.WARNING
+    assert finding.seen == f"Redis 5.0.7 at redis://127.0.0.1:{port}/0 is older than 6.2"
 
 
 async def test_replica_takes_no_writes(project: Project, own_redis: RedisServer) -> None:
