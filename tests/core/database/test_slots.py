@@ -1,0 +1,87 @@
+"""Waiting for a connection: bounded, counted and told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.core.database import AcquireTimeout, Database, open_database, translate
+from app.core.errors import ServiceUnavailable
+from tests.harness.settings import TestSettings
+from tests.harness.waiting import eventually
+
+
+@pytest.fixture
+async def small(settings: TestSettings) -> AsyncIterator[Database]:
+    chosen = settings("database.pool_min=1", "database.pool_max=1", "database.acquire_timeout=0.2").database
+    async with open_database(chosen) as db:
+        yield db
+
+
+async def test_a_full_pool_is_told_after_the_acquire_timeout(small: Database) -> None:
+    async with small.connection():
+        with pytest.raises(AcquireTimeout) as caught:
+            await asyncio.create_task(small.fetch_val("SELECT 1"))
+
+    assert str(caught.value) == "no database connection became free within 0.2 s (1 of 1 in use, 1 waiting)"
+    assert isinstance(translate(caught.value), ServiceUnavailable)
+    assert small.stats().acquire_timeouts_total == 1
+    assert await small.fetch_val("SELECT 1") == 1
+
+
+async def test_the_statistics_show_who_waits_and_for_how_long(small: Database) -> None:
+    async with small.connection():
+        stats = small.stats()
+        assert (stats.size, stats.idle, stats.in_use, stats.waiting, stats.oldest_wait) == (1, 0, 1, 0, 0.0)
+        first = asyncio.create_task(small.fetch_val("SELECT 1"))
+        second = asyncio.create_task(small.fetch_val("SELECT 2"))
+        await eventually(lambda: small.stats().waiting == 2, within=1)
+        await eventually(lambda: small.stats().oldest_wait > 0.02, within=1)
+
+    assert [await first, await second] == [1, 2]
+    stats = small.stats()
+    assert (stats.size, stats.idle, stats.in_use, stats.waiting, stats.oldest_wait) == (1, 1, 0, 0, 0.0)
+    assert stats.acquire_seconds_total > 0.02
+    assert stats.opened_total == 1
+
+
+async def test_a_task_holds_one_connection_however_often_it_asks(small: Database) -> None:
+    async with small.connection() as outer, small.connection() as inner, small.transaction():
+        assert inner is outer
+        assert await small.fetch_val("SELECT 1") == 1
+
+    assert small.stats().idle == 1
+
+
+async def test_a_lost_connection_is_counted_and_replaced(small: Database) -> None:
+    async with small.connection() as connection:
+        connection.raw.terminate()
+
+    assert small.stats().discarded_total == 1
+    assert await small.fetch_val("SELECT 1") == 1
+    assert small.stats().opened_total == 2
+
+
+async def test_closing_does_not_wait_for_ever(settings: TestSettings) -> None:
+    db = Database(settings().database)
+    await db.connect()
+    held = asyncio.Event()
+
+    async def hog() -> None:
+        async with db.connection():
+            held.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hog())
+    await held.wait()
+    async with asyncio.timeout(5):
+        await db.disconnect()
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert not db.is_connected
+    await db.connect()
+    assert await db.fetch_val("SELECT 1") == 1
+    await db.disconnect()
