@@ -80,7 +80,8 @@ def _failure(database: Database, revision: Revision, error: DBAPIError) -> Migra
     if _state(error) == CANCELED:
         limit = database.migration_statement_timeout
         return RevisionFailed(f"{what} ran into database.migration_statement_timeout = {limit:g} s.")
-    return RevisionFailed(f"{what} failed: {error.orig}")
+    # The driver's own sentence, without the class names that SQLAlchemy's wrapper puts before it.
+    return RevisionFailed(f"{what} failed: {getattr(error.orig, '__cause__', None) or error.orig}")
 
 
 def _named(revision: Revision) -> str:
