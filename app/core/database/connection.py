@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import structlog
 from sqlalchemy.sql import ClauseElement
 
-from app.core.database.driver import RawConnection, is_gone, mark
+from app.core.database.driver import RawConnection, drop, is_gone, mark
 from app.core.database.errors import RowNotFound
 from app.core.database.plan import Plan, Values, bound, plan_of_many
 from app.core.database.rows import Row, Value
@@ -30,7 +31,7 @@ NOTHING: Values = {}
 class Connection:
     """Valid inside its `async with` only, and for one query at a time."""
 
-    __slots__ = ("database", "owner", "raw", "transactions", "users")
+    __slots__ = ("database", "owner", "raw", "readonly", "transactions", "users")
 
     def __init__(self, database: Database, raw: RawConnection, owner: asyncio.Task[Any] | None) -> None:
         self.database = database
@@ -38,6 +39,7 @@ class Connection:
         self.users = 0
         self.transactions: list[Transaction] = []
         self.raw = raw
+        self.readonly = False  # on purpose, by an open transaction
 
     @property
     def raw_connection(self) -> RawConnection:
@@ -126,6 +128,10 @@ class Connection:
     def _failed(self, name: str, error: Exception, started: float) -> Exception:
         """The error to raise: the driver's own where the server has answered."""
         self.database.observer.queried(name, _outcome(error), time.perf_counter() - started)
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and not self.readonly:
+            # What was the primary has become a standby; a new connection may find the new primary.
+            drop(self.raw)
+            error = ConnectionResetError("the server is read-only")
         if found := trouble(error, gone=is_gone(self.raw)):
             self.database.troubled()
             return found

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import databases
 
@@ -161,11 +161,16 @@ class Database(databases.Database):
         raw = await self.slots.acquire()
         try:
             connection = Connection(self, raw, None)
+            connection.readonly = True
             await connection.control(f"BEGIN READ ONLY{self.transaction_settings}")
             async for row in connection.iterate(query, values):
                 yield row
         finally:
             await self.slots.finish(raw, "COMMIT")
+
+    def force_rollback(self) -> NoReturn:
+        """Not offered: one connection shared by all tasks fails as soon as two of them use it."""
+        raise NotImplementedError("give each test a database of its own instead")
 
     def stats(self) -> PoolStats:
         return self.slots.stats(opened=self._opened)

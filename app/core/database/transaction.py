@@ -22,12 +22,23 @@ _open: ContextVar[Transaction | None] = ContextVar("plinth_open_transaction", de
 class Transaction:
     """`async with db.transaction():` commits at the end and rolls back on any exception."""
 
-    __slots__ = ("_begin", "_connection", "_enclosing", "_hold", "_savepoint", "database", "is_open", "task")
+    __slots__ = (
+        "_begin",
+        "_connection",
+        "_enclosing",
+        "_hold",
+        "_savepoint",
+        "database",
+        "is_open",
+        "readonly",
+        "task",
+    )
 
     def __init__(self, database: Database, *, isolation: str | None, readonly: bool) -> None:
         self.database = database
         self.is_open = False
         self.task: asyncio.Task[Any] | None = None
+        self.readonly = readonly
         self._begin = _begin(isolation, readonly=readonly) + database.transaction_settings
         self._enclosing: Transaction | None = None
         self._savepoint: str | None = None
@@ -74,6 +85,7 @@ class Transaction:
         depth = len(connection.transactions)
         if depth == 0:
             await connection.control(self._begin)
+            connection.readonly = self.readonly
             return
         if self._begin != _begin(None, readonly=False) + self.database.transaction_settings:
             raise ValueError("an inner transaction is a savepoint: isolation and readonly belong to the outermost one")
@@ -104,6 +116,8 @@ class Transaction:
             raise RuntimeError("an inner transaction is still open")
         self._connection.transactions.pop()
         self.is_open = False
+        if not self._connection.transactions:
+            self._connection.readonly = False
         # Not `reset(token)`: an abandoned generator is closed in a context of its own, where the token is foreign.
         _open.set(self._enclosing)
 

@@ -10,7 +10,7 @@
 | no connection, no answer, shutdown, too many clients   | ServiceUnavailable, 1 s   |
 | statement or lock timeout (57014, 55P03)               | ServiceUnavailable, 1 s   |
 | deadlock, serialization failure (40P01, 40001)         | ServiceUnavailable, 1 s   |
-| primary answered as a standby (25006)                  | ServiceUnavailable, 1 s   |
+| the server has become a standby (25006)                | ServiceUnavailable, 1 s   |
 
 Timeouts and deadlocks are 503 and not 409: nothing is wrong with what was sent, nothing has been stored, and the
 same request may well succeed a second later.
@@ -39,7 +39,6 @@ _BUSY = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
-    asyncpg.ReadOnlySQLTransactionError,
 )
 
 

@@ -199,6 +199,20 @@ async def test_trouble_is_told_to_who_asked_for_it(shop: Database) -> None:
     assert await shop.fetch_val("SELECT 1") == 1
 
 
+async def test_a_server_turned_standby_loses_its_connections(shop: Database) -> None:
+    async with shop.connection() as connection:
+        await connection.raw.execute("SET default_transaction_read_only = on")
+        with pytest.raises(ConnectionTrouble):
+            await shop.execute("INSERT INTO shelves (label) VALUES ('a')")
+
+    await shop.execute("INSERT INTO shelves (label) VALUES ('a')")
+
+
+def test_one_connection_for_all_tasks_is_not_offered(settings: TestSettings) -> None:
+    with pytest.raises(NotImplementedError, match="a database of its own"):
+        Database(settings().database).force_rollback()
+
+
 async def test_a_wrong_parameter_is_named(facts: Database) -> None:
     with pytest.raises(StatementError, match=r"missing: label; unknown: lable.* it takes: label"):
         await facts.fetch_one(SELECT, {"lable": "a"})
