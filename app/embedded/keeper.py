@@ -23,8 +23,9 @@ from typing import Any
 
 LINUX = sys.platform == "linux"
 ORPHANS_GET = 5.0  # seconds for a dead server's own children (PostgreSQL backends) to notice by themselves
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT = 1, 8, 36, 47
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT = 1, 28, 36, 47
 PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, CAPABILITY_VERSION_3 = 2, 1, 0x20080522
+SECBIT_NO_SETUID_FIXUP = 1 << 2  # capabilities(7)
 
 
 def prctl(option: int, value: int, extra: int = 0) -> None:
@@ -35,23 +36,39 @@ def prctl(option: int, value: int, extra: int = 0) -> None:
 def become(uid: int, gid: int, reach: list[str]) -> None:
     """Give root away, as PostgreSQL demands.
 
-    Folders above the data may be closed to everybody but root (a clone below /root is the usual case).
-    Opening them would change what the person chose, so only then, and only on Linux, one capability is kept.
+    Folders above the data or the programs may be closed to everybody but root (a clone below /root is the usual
+    case). Opening them would change what the person chose, so only then, and only on Linux, one capability is kept.
     """
-    prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([])
     os.setgid(gid)
+    os.seteuid(uid)
+    closed = [path for path in reach if not os.access(path, os.X_OK, effective_ids=True)]
+    os.seteuid(0)
+    if closed:
+        keep_capabilities(f"user id {uid} cannot reach {' or '.join(closed)}")
     os.setuid(uid)
-    if all(os.access(path, os.X_OK) for path in reach):
-        return
+    if closed:
+        keep_only(CAP_DAC_OVERRIDE)
+
+
+def keep_capabilities(why: str) -> None:
+    """Let them survive the change of user, and count in access(2) too, by which PostgreSQL finds its programs."""
     if not LINUX:
-        raise PermissionError(f"user id {uid} cannot reach {' or '.join(reach)}")
-    bit = 1 << CAP_DAC_OVERRIDE
+        raise PermissionError(why)
+    try:
+        prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    except OSError as error:
+        raise PermissionError(f"{why}, and root may not help it here") from error
+
+
+def keep_only(capability: int) -> None:
+    """Drop all others, and hand this one on to the server and its children."""
+    bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
     if ctypes.CDLL(None, use_errno=True).capset(header, sets):
-        raise PermissionError(f"user id {uid} cannot reach {' or '.join(reach)}, and root may not help it here")
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
+        raise OSError(ctypes.get_errno(), "capset")
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
 
 
 def start(spec: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pwd
 import resource
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from app.embedded import EmbeddedError, Stop, folder, start_postgres
+from app.embedded.binaries import postgres_program
 from tests.embedded.conftest import LOGIN
 from tests.harness.processes import kill, stalled
 
@@ -61,6 +63,31 @@ async def test_root_gives_itself_away_and_others_stay_who_they_are(data_dir: Pat
         runs_as = psutil.Process(server.pid).uids().real
 
     assert runs_as == (os.getuid() or pwd.getpwnam("nobody").pw_uid)
+
+
+async def test_a_clone_that_only_root_can_enter_works_for_root_too(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below /root: neither the data nor PostgreSQL's own programs can be reached by the user root becomes."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(postgres_program("postgres").parents[1], closed / "postgresql", copy_function=_link)
+    for module in ("cluster", "postgres"):
+        monkeypatch.setattr(f"app.embedded.{module}.postgres_program", lambda name: closed / "postgresql/bin" / name)
+
+    async with await start_postgres(data_dir, **LOGIN) as server, connected(server.url) as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+        held = psutil.Process(server.pid).exe()
+
+    assert held.startswith(str(closed))
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link where the file system allows one: the programs are 70 MB."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 async def test_data_and_port_survive_a_restart(data_dir: Path) -> None:
