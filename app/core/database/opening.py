@@ -107,6 +107,11 @@ def refusal(database: Database, error: Exception) -> DatabaseUnavailable | None:
         )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return UnknownDatabase(f"{where(database)} has no such database. Create it, or check database.name.")
+    if isinstance(error, asyncpg.ProtocolViolationError):
+        return DatabaseUnavailable(
+            f"{where(database)} is a pooler that refuses the connection: {reason(error)}."
+            " Behind one, set database.pooler_mode to transaction."
+        )
     if isinstance(error, ssl.SSLError | asyncpg.ClientConfigurationError) or "SSL" in str(error):
         return TlsRefused(f"{where(database)} and database.sslmode={settings.sslmode} do not fit: {reason(error)}.")
     return None

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -20,6 +21,7 @@ from app.core.database import (
     open_database,
     server,
 )
+from app.core.database.opening import refusal
 from app.core.settings.sections import Database as DatabaseSettings
 from app.embedded.ports import free_port
 from tests.harness.proxy import Proxy, open_proxy
@@ -102,6 +104,15 @@ async def test_what_waiting_can_not_cure_is_refused_at_once(
     assert sentence in str(error)
     assert seconds < 5
     assert logs == []
+
+
+def test_a_pooler_that_refuses_the_session_settings_is_told_apart(settings: TestSettings) -> None:
+    refused = asyncpg.ProtocolViolationError("unsupported startup parameter: statement_timeout")
+
+    error = refusal(Database(settings().database), refused)
+
+    assert "is a pooler that refuses the connection: unsupported startup parameter: statement_timeout." in str(error)
+    assert str(error).endswith("set database.pooler_mode to transaction.")
 
 
 async def test_an_older_server_is_refused(settings: TestSettings, monkeypatch: pytest.MonkeyPatch) -> None:
