@@ -12,6 +12,7 @@ from quart import Websocket
 
 from app.core.lifecycle import Lifecycle, Phase
 from app.server.engine import Connections
+from app.server.latecomers import close_listener, turn_away
 from app.server.listener import queue_is_empty, refuse_new_connections
 from app.web.application import Application
 
@@ -61,7 +62,8 @@ class Drain:
 
     async def finish(self) -> None:
         """Close sockets, wait for requests, cut the overlong ones, drop what does not read."""
-        self.listener.close()
+        await asyncio.sleep(TICK)  # the engine closes its own copy of the socket first
+        late = asyncio.create_task(turn_away(close_listener(self.listener)))
         deadline = asyncio.get_running_loop().time() + self.timeout
         await self._close_websockets()
         if not await self._until(lambda: not self.app.requests, deadline):
@@ -69,6 +71,7 @@ class Drain:
             deadline += CLOSE_DEADLINE
         if not await self._until(lambda: not len(self.connections), deadline):
             log.warning("connections_dropped", count=self.connections.abort_all())
+        await late
         log.info("drain_finished")
 
     async def _close_websockets(self) -> None:

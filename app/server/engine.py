@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import hypercorn.asyncio.run
@@ -13,6 +14,8 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from hypercorn.typing import Framework
 from quart import Quart
+
+FIRST_REQUEST = 1.0  # seconds a new connection has to send its request once the server is stopping
 
 
 class Connections:
@@ -42,12 +45,24 @@ def tracked(connections: Connections) -> type[TCPServer]:
     """Hypercorn's connection class, entered in `connections` for as long as it is open."""
 
     class TrackedTCPServer(TCPServer):
+        fresh = True
+
         async def run(self) -> None:
             connections.add(self)
             try:
                 await super().run()
             finally:
                 connections.discard(self)
+
+        async def _idle_timeout(self) -> None:
+            # Cancelled by the next request. As it comes, a stop would close a connection made in the last
+            # moment while the request for which it was made is on its way.
+            fresh, self.fresh = self.fresh, False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.config.keep_alive_timeout):
+                    await self.context.terminated.wait()
+                    await asyncio.sleep(FIRST_REQUEST if fresh else 0)
+            await asyncio.shield(self._initiate_server_close())
 
     return TrackedTCPServer
 
