@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 
 from app.embedded import EmbeddedError, start_redis
@@ -15,7 +17,7 @@ async def test_it_answers_to_its_url_and_to_nobody_without_the_password(service_
     async with await start_redis(service_dir / "redis") as server:
         async with Redis.from_url(server.url) as client:
             assert await client.ping()
-        async with Redis(host=server.host, port=server.port, retry=None) as stranger:
+        async with Redis(host=server.host, port=server.port, retry=Retry(NoBackoff(), 0)) as stranger:
             with pytest.raises(AuthenticationError):
                 await stranger.ping()
 

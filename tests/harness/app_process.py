@@ -66,12 +66,13 @@ class AppProcess:
 
     async def listening(self) -> None:
         """Wait until it serves; fail with its log when it ends instead."""
-        async with asyncio.timeout(START_LIMIT):
-            serving = asyncio.create_task(self._listening.wait())
-            await asyncio.wait([serving, self._reading], return_when=asyncio.FIRST_COMPLETED)
-            serving.cancel()
-        log = "\n".join(map(json.dumps, self.logs))
-        assert self._listening.is_set(), f"the app ended with {await self._process.wait()}:\n{log}"
+        serving = asyncio.create_task(self._listening.wait())
+        await asyncio.wait([serving, self._reading], timeout=START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        if self._listening.is_set():
+            return
+        ended = f"ended with {await self._process.wait()}" if self._reading.done() else "does not serve yet"
+        raise AssertionError(f"the app {ended}:\n" + "\n".join(map(json.dumps, self.logs)))
 
     async def _read_logs(self) -> None:
         assert self._process.stdout is not None
