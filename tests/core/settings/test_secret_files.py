@@ -139,6 +139,16 @@ def test_a_file_that_is_not_there_is_explained(project: Project) -> None:
     )
 
 
+def test_a_folder_of_mounted_files_that_can_not_be_read_is_explained(project: Project) -> None:
+    project.mounted.parent.mkdir()
+    project.mounted.symlink_to(project.mounted)
+
+    page = project.complaint()
+
+    wrong = "the folder can't be read: Too many levels of symbolic links"
+    assert page.endswith(said("ROOT/run/secrets", wrong, "secret files"))
+
+
 def test_a_folder_for_a_file_is_explained(project: Project) -> None:
     project.mount("database_password/x", "x")
 

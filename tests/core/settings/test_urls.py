@@ -63,6 +63,12 @@ def test_a_stronger_layer_replaces_a_part_of_the_url(project: Project) -> None:
     assert (database.host, database.user, database.password.reveal()) == ("other", "me", "strong")
 
 
+def test_a_part_that_is_not_in_the_url_may_stand_beside_it(project: Project) -> None:
+    database = project.load(DATABASE_URL="postgresql://me@db/shop", DB_PASSWORD="p", DB_SSL="true").database
+
+    assert (database.user, database.password.reveal(), database.sslmode) == ("me", "p", "require")
+
+
 def test_a_url_in_a_stronger_layer_replaces_parts(project: Project) -> None:
     project.write(".env", "DB_HOST=weak\nDB_NAME=weak\n")
 

@@ -104,8 +104,12 @@ def test_a_link_of_kubernetes_is_left_alone_and_reported(project: Project, name:
     assert set(settings.origins.values()) == {"default", settings.origins["database.password"]}
 
 
-def test_a_port_that_is_no_link_is_not_taken_for_one(project: Project) -> None:
+def test_what_is_no_link_is_not_taken_for_one(project: Project) -> None:
+    link = "tcp://10.0.0.9:8000"
+
     assert "did you mean APP_SERVER__PORT?" in project.complaint(APP_PORT="9000")
+    assert f"'{link}' is not a whole number" in project.complaint(APP_SERVER__PORT=link)
+    assert f"'{link}' is not a host" in project.complaint(SERVER_HOST=link)
 
 
 @pytest.mark.parametrize("machine", ["my-laptop", "x86_64-conda-linux-gnu", ""])
