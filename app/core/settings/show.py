@@ -9,7 +9,6 @@ from itertools import groupby
 from .declarations import STORED
 from .declare import Setting
 from .model import Settings
-from .secret import Secret
 
 WIDTH = 100
 KEY = 29
@@ -32,11 +31,9 @@ def rows(settings: Settings) -> list[Row]:
 
 
 def _row(item: Setting, value: object, settings: Settings) -> Row:
-    # Masked by the type of the value as well as by its kind: either alone is enough.
-    secret = isinstance(value, Secret) or item.kind.secret
-    text = str(value) if secret else item.kind.to_text(value)
+    # Nothing is masked here: a secret is of a type that prints as stars.
     layer = settings.origins.get(item.key, "given by code")
-    return Row(item.key, text, text if secret else item.kind.to_json(value), layer)
+    return Row(item.key, item.kind.to_text(value), item.kind.to_json(value), layer)
 
 
 def as_text(settings: Settings) -> str:
