@@ -148,6 +148,10 @@ def test_a_redis_url_is_kept_whole(project: Project, url: str) -> None:
     assert "ss@" not in str(settings.redis.url)
 
 
+def test_a_token_in_the_place_of_the_user_is_masked_too(project: Project) -> None:
+    assert str(project.load(REDIS_URL="redis://hunter2@cache/0").redis.url) == "redis://**********@cache/0"
+
+
 BAD_REDIS = {
     "cache:6379": "this is not a URL",
     "http://cache": "the scheme 'http' of the URL is not known here",
