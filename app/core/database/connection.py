@@ -97,9 +97,10 @@ class Connection:
     def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Transaction:
         return self.database.transaction(isolation=isolation, readonly=readonly)
 
-    async def control(self, sql: str) -> None:
-        """BEGIN, COMMIT, SAVEPOINT: no parameters, no result."""
-        await self._run(sql.split(maxsplit=1)[0].lower(), self.raw.execute, sql, [])
+    async def control(self, sql: str) -> str:
+        """BEGIN, COMMIT, SAVEPOINT: no parameters; gives what the server says it has done."""
+        done: str = await self._run(sql.split(maxsplit=1)[0].lower(), self.raw.execute, sql, [])
+        return done
 
     def _prepare(self, query: Query, values: Values | None) -> tuple[str, str, list[object]]:
         if isinstance(query, Statement):

@@ -46,6 +46,13 @@ class StatementError(Exception):
     """A statement, or what it was given, is wrong: a mistake in the program."""
 
 
+class TransactionRolledBack(RuntimeError):
+    """Nothing of this transaction was stored.
+
+    A query in it failed and the error was caught inside, without a transaction (a savepoint) around that query.
+    """
+
+
 class TransactionNotInherited(RuntimeError):
     """A child task used the database while its parent's transaction was open.
 

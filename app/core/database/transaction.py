@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from app.core.database.connection import Connection
-from app.core.database.errors import TransactionNotInherited
+from app.core.database.errors import TransactionNotInherited, TransactionRolledBack
 
 if TYPE_CHECKING:  # a ring otherwise: a database makes transactions
     from app.core.database.database import Database, Hold
@@ -67,10 +67,14 @@ class Transaction:
         return await self.__aenter__()
 
     async def commit(self) -> None:
-        """A COMMIT that fails leaves nothing behind; one that is cut off may have happened."""
+        """A COMMIT that fails leaves nothing behind; one that is cut off may have happened.
+
+        Raises `TransactionRolledBack` where an error inside was swallowed: PostgreSQL answers such a COMMIT with a
+        ROLLBACK and no error.
+        """
         self._declare_closed()
         try:
-            await self._connection.control(f"RELEASE {self._savepoint}" if self._savepoint else "COMMIT")
+            _confirm(await self._connection.control(f"RELEASE {self._savepoint}" if self._savepoint else "COMMIT"))
         except BaseException:
             await self._undo()
             raise
@@ -131,6 +135,11 @@ def _begin(isolation: str | None, *, readonly: bool) -> str:
         raise ValueError(f"isolation is one of {', '.join(ISOLATION_LEVELS)}, not {isolation!r}")
     level = f" ISOLATION LEVEL {isolation.replace('_', ' ').upper()}" if isolation else ""
     return f"BEGIN{level}{' READ ONLY' if readonly else ''}"
+
+
+def _confirm(done: str) -> None:
+    if done == "ROLLBACK":
+        raise TransactionRolledBack(" ".join((TransactionRolledBack.__doc__ or "").split()))
 
 
 def refuse_inherited(database: Database) -> None:

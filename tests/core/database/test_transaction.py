@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
 
-from app.core.database import Database, TransactionNotInherited
+from app.core.database import Database, TransactionNotInherited, TransactionRolledBack
 
 INSERT = "INSERT INTO shelves (label) VALUES (:label)"
 COUNT = "SELECT count(*) FROM shelves"
@@ -53,6 +54,20 @@ async def test_an_inner_transaction_is_a_savepoint(shop: Database) -> None:
 
     rows = await shop.fetch_all("SELECT label FROM shelves ORDER BY label")
     assert [row["label"] for row in rows] == ["deep", "kept"]
+
+
+async def test_an_error_swallowed_inside_does_not_pass_for_a_commit(shop: Database) -> None:
+    async def work() -> None:
+        async with shop.transaction():
+            await insert(shop)
+            with contextlib.suppress(asyncpg.UniqueViolationError):
+                await insert(shop)
+
+    with pytest.raises(TransactionRolledBack, match="Nothing of this transaction was stored"):
+        await work()
+
+    assert await shop.fetch_val(COUNT) == 0
+    assert shop.stats().idle == shop.stats().size
 
 
 async def test_start_commit_and_rollback_work_without_a_block(shop: Database) -> None:
