@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 import databases
 
-from app.core.database import codecs
 from app.core.database.connection import Connection, Query
-from app.core.database.driver import RawConnection, close_pool, pool_of
+from app.core.database.driver import close_pool, pool_of
+from app.core.database.opener import Opener
 from app.core.database.options import address, pool_options, transaction_settings
 from app.core.database.plan import Values
 from app.core.database.quiet import quieten
@@ -65,7 +65,8 @@ class Database(databases.Database):
     ) -> None:
         """Nothing is opened before `connect()`."""
         quieten()
-        options = pool_options(settings, application_name=application_name, connect=self._open)
+        self._opener = Opener()
+        options = pool_options(settings, application_name=application_name, connect=self._opener.open)
         super().__init__(address(settings), **options)
         self.settings = settings
         self.application_name = application_name
@@ -74,16 +75,22 @@ class Database(databases.Database):
         self.slots: Slots
         self._held: dict[asyncio.Task[Any] | None, Connection] = {}
         self._on_trouble: list[Callable[[], None]] = []
-        self._opened = 0
 
     async def connect(self) -> None:
-        await super().connect()
+        try:
+            await super().connect()
+        except BaseException:
+            await self._opener.close()
+            raise
         self.slots = Slots(pool_of(self), timeout=self.settings.acquire_timeout, observer=self.observer)
 
     async def disconnect(self) -> None:
         """Wait a little for what still runs, then cut it off."""
         if self.is_connected:
-            await close_pool(self, within=DISCONNECT_TIMEOUT)
+            try:
+                await close_pool(self, within=DISCONNECT_TIMEOUT)
+            finally:
+                await self._opener.close()
 
     def connection(self) -> Hold:  # type: ignore[override]  # the stock Connection is what leaks
         return Hold(self)
@@ -173,7 +180,7 @@ class Database(databases.Database):
         raise NotImplementedError("give each test a database of its own instead")
 
     def stats(self) -> PoolStats:
-        return self.slots.stats(opened=self._opened)
+        return self.slots.stats(opened=self._opener.opened)
 
     def on_trouble(self, call: Callable[[], None]) -> None:
         """Have `call` called whenever the database did not answer; it must return at once."""
@@ -200,8 +207,3 @@ class Database(databases.Database):
             if self._held.get(connection.owner) is connection:
                 del self._held[connection.owner]
             await self.slots.release(connection.raw)
-
-    async def _open(self, *args: Value, **options: Value) -> RawConnection:
-        raw = await codecs.connect(*args, **options)
-        self._opened += 1
-        return raw

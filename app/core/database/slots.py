@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import asyncpg
 import structlog
 
 from app.core.database.driver import RawConnection, drop, is_gone
@@ -77,6 +78,9 @@ class Slots:
         try:
             async with asyncio.timeout(SETTLE_TIMEOUT):
                 await raw.execute(sql)
+        except asyncpg.PostgresError:
+            # An answer: a savepoint that was cut off before it was made can't be rolled back to.
+            log.debug("not_rolled_back", sql=sql)
         except BaseException as error:
             drop(raw)
             if not isinstance(error, Exception):

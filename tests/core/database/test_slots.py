@@ -9,6 +9,7 @@ import pytest
 
 from app.core.database import AcquireTimeout, Database, open_database, translate
 from app.core.errors import ServiceUnavailable
+from tests.harness.proxy import open_proxy
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
@@ -62,6 +63,26 @@ async def test_a_lost_connection_is_counted_and_replaced(small: Database) -> Non
     assert small.stats().discarded_total == 1
     assert await small.fetch_val("SELECT 1") == 1
     assert small.stats().opened_total == 2
+
+
+async def test_a_wave_of_cancelled_requests_is_not_a_wave_of_logins(settings: TestSettings) -> None:
+    chosen = settings().database
+    async with open_proxy(chosen.host, chosen.port) as proxy:
+        proxy.stall()
+        db = Database(
+            settings("database.host=127.0.0.1", f"database.port={proxy.port}", "database.pool_min=0").database
+        )
+        await db.connect()
+        for _ in range(20):
+            task = asyncio.create_task(db.fetch_val("SELECT 1"))
+            await eventually(lambda: proxy.accepted, within=1)
+            task.cancel()
+            await asyncio.wait({task})
+        proxy.heal()
+
+        assert await db.fetch_val("SELECT 1") == 1
+        assert proxy.accepted == 1
+        await db.disconnect()
 
 
 async def test_closing_does_not_wait_for_ever(settings: TestSettings) -> None:
