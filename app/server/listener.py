@@ -63,7 +63,8 @@ def refuse_new_connections(listener: socket.socket) -> None:
     Closing a listening socket resets the connections that wait in its queue: under load some clients
     would lose a request they had already sent. With this filter the queue empties first; a client that
     comes later repeats its SYN and is refused once the socket is closed. Linux only (socket(7),
-    SO_ATTACH_FILTER); elsewhere the queue is closed as it is.
+    SO_ATTACH_FILTER), and on some kernels for privileged processes only; `latecomers` answers whoever
+    gets in without it.
     """
     if not _LINUX:
         return
