@@ -31,7 +31,8 @@ host_packages() {
     for name in "$@"; do installed "$name" || missing+=("$name"); done
     [ ${#missing[@]} -gt 0 ] || return 0
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update >&2
+    # A source of the host that does not answer is no reason to stop: what is missing after that is told below.
+    apt-get -qq update >&2 || true
     apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
