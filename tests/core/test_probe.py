@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 
 from app.core.probe import Probe
+from tests.core.running import running
 from tests.harness.clock import FakeClock
 from tests.harness.waiting import eventually
 
@@ -37,17 +37,6 @@ class Service:
                     raise
         if self.error:
             raise self.error
-
-
-@asynccontextmanager
-async def running(probe: Probe) -> AsyncIterator[Probe]:
-    task = asyncio.create_task(probe.run())
-    try:
-        yield probe
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def probe_of(check: Callable[[], Awaitable[None]], *, interval: float = 0.02, timeout: float = 0.05) -> Probe:

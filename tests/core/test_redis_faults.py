@@ -6,16 +6,16 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import psutil
 import pytest
 import redis.asyncio as stock_redis
 from structlog.testing import capture_logs
 
-from app.core.probe import Probe
 from app.core.redis import Redis, RedisUnavailable, open_redis, redis_probe
 from app.embedded import RedisServer
+from tests.core.running import running
 from tests.harness.processes import kill, stalled
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -30,18 +30,6 @@ async def redis(own_settings: TestSettings) -> AsyncIterator[Redis]:
     async with open_redis(own_settings().redis) as opened:
         await opened.execute("PING")
         yield opened
-
-
-@asynccontextmanager
-async def running(probe: Probe) -> AsyncIterator[Probe]:
-    task = asyncio.create_task(probe.run())
-    await eventually(lambda: probe.result.ok, within=2)
-    try:
-        yield probe
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def seconds_lost(redis: Redis) -> float:
@@ -97,6 +85,7 @@ async def test_a_killed_redis_costs_next_to_nothing_and_its_return_is_noticed(
     redis: Redis, own_redis: RedisServer
 ) -> None:
     async with running(redis_probe(redis)) as probe:
+        await eventually(lambda: probe.result.ok, within=2)
         kill(own_redis.pid)
         await eventually(lambda: not own_redis.running, within=5)
         lost = [await seconds_lost(redis) for _ in range(100)]
@@ -112,6 +101,7 @@ async def test_a_killed_redis_costs_next_to_nothing_and_its_return_is_noticed(
 
 async def test_a_stopped_redis_is_used_again_once_it_answers_its_probe(redis: Redis, own_redis: RedisServer) -> None:
     async with running(redis_probe(redis)) as probe:
+        await eventually(lambda: probe.result.ok, within=2)
         async with stopped(own_redis):
             await seconds_lost(redis)
             await eventually(lambda: not probe.result.ok, within=2)

@@ -179,15 +179,6 @@ async def test_a_slow_query_ends_with_our_own_timeout(settings: TestSettings) ->
         assert db.stats().size == db.stats().idle
 
 
-async def test_the_servers_own_limits_are_set(settings: TestSettings) -> None:
-    chosen = settings("database.statement_timeout=7", "database.lock_timeout=2.5").database
-    async with open_database(chosen, application_name="shop") as db:
-        assert await db.fetch_val("SHOW statement_timeout") == "7s"
-        assert await db.fetch_val("SHOW lock_timeout") == "2500ms"
-        assert await db.fetch_val("SHOW idle_in_transaction_session_timeout") == "30s"
-        assert await db.fetch_val("SHOW application_name") == "shop"
-
-
 async def test_trouble_is_told_to_who_asked_for_it(shop: Database) -> None:
     told = asyncio.Event()
     shop.on_trouble(told.set)
@@ -216,51 +207,6 @@ def test_one_connection_for_all_tasks_is_not_offered(settings: TestSettings) -> 
 async def test_a_wrong_parameter_is_named(facts: Database) -> None:
     with pytest.raises(StatementError, match=r"missing: label; unknown: lable.* it takes: label"):
         await facts.fetch_one(SELECT, {"lable": "a"})
-
-
-SETTINGS_LEFT = [
-    "SET work_mem = '5MB'",
-    "SELECT set_config('work_mem', '5MB', false)",
-    "select pg_advisory_lock(7)",
-]
-
-
-@pytest.mark.parametrize("change", SETTINGS_LEFT)
-async def test_a_changed_session_is_cleaned_before_the_next_one_gets_it(settings: TestSettings, change: str) -> None:
-    async with open_database(settings("database.pool_min=1", "database.pool_max=1").database) as db:
-        usual = await db.fetch_val("SHOW work_mem")
-        pid = await db.fetch_val("SELECT pg_backend_pid()")
-        await db.execute(change)
-
-        assert await db.fetch_val("SELECT pg_backend_pid()") == pid
-        assert await db.fetch_val("SHOW work_mem") == usual
-        assert (
-            await db.fetch_val("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
-            == 0
-        )
-
-
-async def test_a_session_used_by_hand_is_cleaned(settings: TestSettings) -> None:
-    async with open_database(settings("database.pool_min=1", "database.pool_max=1").database) as db:
-        usual = await db.fetch_val("SHOW work_mem")
-        async with db.connection() as connection:
-            await connection.raw_connection.execute("SET work_mem = '5MB'")
-
-        assert await db.fetch_val("SHOW work_mem") == usual
-
-
-async def test_a_query_that_changes_nothing_costs_no_second_round_trip(facts: Database) -> None:
-    before = await sent(facts)
-    for _ in range(10):
-        await facts.fetch_one(SELECT, {"label": "a"})
-
-    assert await sent(facts) - before == 10
-
-
-async def sent(db: Database) -> int:
-    """Queries that the connection behind the next acquisition has sent so far."""
-    async with db.connection() as connection:
-        return int(connection.raw._protocol.queries_count)
 
 
 async def test_books_reference_shelves(shop: Database) -> None:

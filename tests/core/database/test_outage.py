@@ -6,17 +6,17 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 
 import databases
 import pytest
 
 from app.core.database import Database, database_probe, open_database
-from app.core.probe import Probe
 from app.embedded import PostgresServer, Stop
 from tests.core.database.ledger import CREATE, Clients
 from tests.core.database.torture import usable_at_once
+from tests.core.running import running
 from tests.harness.processes import client_backends, kill
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -35,18 +35,6 @@ async def db(own_settings: TestSettings) -> AsyncIterator[Database]:
         await database.execute(CREATE)
     async with open_database(own_settings().database) as database:
         yield database
-
-
-@asynccontextmanager
-async def running(probe: Probe) -> AsyncIterator[Probe]:
-    task = asyncio.create_task(probe.run())
-    await eventually(lambda: probe.result.ok, within=2)
-    try:
-        yield probe
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def started_at(db: Database) -> datetime:

@@ -14,8 +14,8 @@ import pytest
 from app.core.database import Database, database_probe, open_database, translate
 from app.core.errors import ServiceUnavailable
 from app.embedded import PostgresServer
-from tests.core.database.test_outage import running
 from tests.core.database.torture import usable_at_once
+from tests.core.running import running
 from tests.harness.processes import family, stalled
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -160,6 +160,7 @@ async def test_readiness_follows_a_stop_and_a_return_within_two_seconds(
     own_settings: TestSettings, own_postgres: PostgresServer
 ) -> None:
     async with open_database(own_settings().database) as db, running(database_probe(db)) as probe:
+        await eventually(lambda: probe.result.ok, within=2)
         with stalled(own_postgres.pid):
             await eventually(lambda: not probe.result.ok, within=2)
             assert "no answer within 1 s" in probe.result.reason
