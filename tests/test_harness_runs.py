@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -134,16 +136,22 @@ async def test_a_crashed_worker_fails_the_run_and_leaves_no_database(
     assert await databases_of_tests(own_postgres) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="Ctrl-C"),  # a terminal tells the whole group
+        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="SIGTERM"),  # a supervisor only the process
+    ],
+)
 async def test_an_interrupted_run_leaves_no_process_and_no_database(
-    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str], number: signal.Signals
+    suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str], interrupt: Callable[[int], None]
 ) -> None:
     suite.write("test_it.py", BLOCKS)
     async with suite.started("-n2", **addresses) as run:
         await suite.blocked()
         below = family(run.pid)[1:]
 
-        run.send_signal(number)
+        interrupt(run.pid)
         await run.communicate()
 
     assert run.returncode == pytest.ExitCode.INTERRUPTED
