@@ -48,8 +48,14 @@ class Transaction:
     async def __aenter__(self) -> Self:
         self._hold = self.database.connection()
         self._connection = connection = await self._hold.__aenter__()
+        depth = len(connection.transactions)
         try:
-            await self._start(connection)
+            self._refuse_options(depth)
+        except ValueError:
+            await self._hold.leave()  # nothing has begun that could be undone
+            raise
+        try:
+            await self._start(connection, depth)
         except BaseException:
             await self._abandon()
             raise
@@ -85,14 +91,16 @@ class Transaction:
         self._declare_closed()
         await self._abandon()
 
-    async def _start(self, connection: Connection) -> None:
-        depth = len(connection.transactions)
+    def _refuse_options(self, depth: int) -> None:
+        if depth and self._begin != _begin(None, readonly=False) + self.database.transaction_settings:
+            raise ValueError("an inner transaction is a savepoint: isolation and readonly belong to the outermost one")
+
+    async def _start(self, connection: Connection, depth: int) -> None:
+        self._savepoint = None
         if depth == 0:
             await connection.control(self._begin)
             connection.readonly = self.readonly
             return
-        if self._begin != _begin(None, readonly=False) + self.database.transaction_settings:
-            raise ValueError("an inner transaction is a savepoint: isolation and readonly belong to the outermost one")
         self._savepoint = f"level_{depth}"
         await connection.control(f"SAVEPOINT {self._savepoint}")
 

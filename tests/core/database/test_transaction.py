@@ -116,10 +116,13 @@ async def test_an_unknown_level_is_refused_before_anything_happens(shop: Databas
 
 async def test_an_inner_transaction_takes_no_options(shop: Database) -> None:
     async with shop.transaction():
+        await insert(shop)
+        begun = await shop.fetch_val("SELECT pg_current_xact_id()::text")
         with pytest.raises(ValueError, match="savepoint"):
             async with shop.transaction(readonly=True):
                 pass
-        await insert(shop)
+
+        assert await shop.fetch_val("SELECT pg_current_xact_id()::text") == begun
 
     assert await shop.fetch_val(COUNT) == 1
 
