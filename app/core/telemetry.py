@@ -43,7 +43,7 @@ def configure_logging(levels: Mapping[str, int], *, json: bool, stream: TextIO =
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
         structlog.processors.StackInfoRenderer(),
     ]
     structlog.configure(

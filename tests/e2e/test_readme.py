@@ -1,0 +1,148 @@
+"""Every command that README shows is typed as it stands there, in a copy as a fresh clone would be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.project import ROOT
+from tests.harness.processes import alive, family, kill_family
+from tests.harness.waiting import eventually
+
+INSTALL_LIMIT = 600.0  # seconds; a fresh clone downloads its dependencies
+COMMAND_LIMIT = 300.0
+WHILE_RUNNING = ("curl -s http://127.0.0.1:8000/health", ".venv/bin/app health", ".venv/bin/app migrate status")
+CONTAINERS = ("make up", "make logs", "make down")
+
+pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.timeout(1200)]
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+class Clone:
+    """A copy of what git tracks here, with nothing of the developer's own, and a shell to type into."""
+
+    def __init__(self, folder: Path) -> None:
+        tracked = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for name in filter(None, tracked.split("\0")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).exists():
+                shutil.copy2(ROOT / name, folder / name)
+        self.folder = folder
+        self.port, database_port = free_ports(2)
+        ours = ("TEST_", "PLINTH_", "PYTEST_", "APP_")
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        # The clone's own port: 8000 may be in use where the tests run, and must not decide whether they pass.
+        self.env |= {"PORT": str(self.port), "APP_DATABASE__PORT": str(database_port)}
+        self.env |= {"PYTEST_ADDOPTS": "tests/core/test_telemetry.py", "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache")}
+
+    def type(self, command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the command as README shows it, but for the port."""
+        return subprocess.run(
+            command.replace(":8000", f":{self.port}"),
+            shell=True,  # noqa: S602  (typed, as a person would)
+            cwd=self.folder,
+            env={**self.env, **env},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=COMMAND_LIMIT,
+            check=False,
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(tmp_path_factory.mktemp("clone"))
+
+
+async def test_the_commands_do_what_readme_says(clone: Clone) -> None:
+    """One test, in the order of the page: the first command installs what the others use."""
+    async with make_run(clone) as make:
+        answers = {command: await type_(clone, command) for command in WHILE_RUNNING}
+        family_of_make = family(make.pid)
+        os.killpg(make.pid, signal.SIGINT)
+        await asyncio.to_thread(make.wait, COMMAND_LIMIT)
+
+    assert '"status":"healthy"' in answers[WHILE_RUNNING[0]]
+    assert len(family_of_make) > 5, "make, the server, PostgreSQL with its processes, Redis"
+    assert not [process for process in family_of_make if alive(process.pid)], "Ctrl-C leaves no process"
+
+    for command in readme_commands():
+        if command not in ("make run", *WHILE_RUNNING, *CONTAINERS):
+            await type_(clone, command)
+
+
+@pytest.mark.docker
+async def test_the_container_commands_do_what_readme_says(clone: Clone) -> None:
+    ports = dict(zip(("APP_PORT", "POSTGRES_PORT", "REDIS_PORT"), map(str, free_ports(3)), strict=True))
+    own = {**ports, "COMPOSE_PROJECT_NAME": f"plinth-readme-{os.getpid()}", "PLINTH_IMAGE": "plinth-readme"}
+    try:
+        await type_(clone, "make up", **own)
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://127.0.0.1:{ports['APP_PORT']}/health/ready")).status_code == 200
+        # `make logs` follows until Ctrl-C; what it has shown by then is what counts.
+        shown = await type_(clone, "timeout --signal=INT --preserve-status 5 make logs; true", **own)
+        assert "server_listening" in shown
+    finally:
+        await type_(clone, "make down", **own)
+        await type_(clone, "docker volume rm --force ${COMPOSE_PROJECT_NAME}_postgres", **own)
+
+
+def test_no_command_of_readme_is_left_out() -> None:
+    commands = readme_commands()
+
+    assert {"make run", "make test", *WHILE_RUNNING, *CONTAINERS} <= set(commands)
+
+
+async def type_(clone: Clone, command: str, **env: str) -> str:
+    """Type it and return what it prints; it has to succeed."""
+    done = await asyncio.to_thread(clone.type, command, **env)
+    assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+    return done.stdout
+
+
+@asynccontextmanager
+async def make_run(clone: Clone) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """`make run` until it says that it serves; at the end of the block it is gone, whatever happened."""
+    log = clone.folder / "make-run.log"
+    with log.open("w") as output:
+        make = subprocess.Popen(  # noqa: ASYNC220  (returns at once; waited for in a thread)
+            ["make", "run"], cwd=clone.folder, env=clone.env, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        await eventually(lambda: " is running." in log.read_text() or make.poll() is not None, within=INSTALL_LIMIT)
+        assert make.poll() is None, log.read_text()
+        yield make
+    finally:
+        if make.poll() is None:
+            kill_family(make.pid)
+            make.wait()
