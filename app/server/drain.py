@@ -11,15 +11,14 @@ import structlog
 from quart import Websocket
 
 from app.core.lifecycle import Lifecycle, Phase
-from app.server.engine import Connections
+from app.server.engine import Connections, stop_accepting
 from app.server.latecomers import close_listener, turn_away
-from app.server.listener import queue_is_empty, refuse_new_connections
+from app.server.listener import is_shared
 from app.web.application import Application
 
 log = structlog.get_logger(__name__)
 
 TICK = 0.02  # seconds between looks at what is still open
-SETTLE = 0.1  # seconds in which an accepted connection's first request arrives
 CLOSE_DEADLINE = 1.0  # seconds for a peer to take its close frame or its last answer
 SERVICE_RESTART = 1012  # close code, RFC 6455 registry
 
@@ -31,6 +30,7 @@ class Drain:
         self,
         app: Application,
         listener: socket.socket,
+        engine_fd: int,
         connections: Connections,
         *,
         delay: float,
@@ -40,12 +40,13 @@ class Drain:
         self.app = app
         self.lifecycle: Lifecycle = app.lifecycle
         self.listener = listener
+        self.engine_fd = engine_fd
         self.connections = connections
         self.delay = delay
         self.timeout = timeout
 
     async def announce(self) -> None:
-        """Turn readiness to 503, let balancers notice, then take in the last connections made."""
+        """Turn readiness to 503, let balancers notice, then take nobody in."""
         self.lifecycle.phase = Phase.DRAINING
         log.info(
             "drain_started",
@@ -54,17 +55,16 @@ class Drain:
             connections=len(self.connections),
         )
         await asyncio.sleep(self.delay)
-        refuse_new_connections(self.listener)
-        while not queue_is_empty(self.listener):  # noqa: ASYNC110  (the kernel's queue has no event to wait for)
-            await asyncio.sleep(TICK)
-        await asyncio.sleep(SETTLE)
+        await stop_accepting(self.engine_fd)
         log.info("listener_closing")
 
     async def finish(self) -> None:
         """Close sockets, wait for requests, cut the overlong ones, drop what does not read."""
-        await asyncio.sleep(TICK)  # the engine closes its own copy of the socket first
+        loop = asyncio.get_running_loop()
+        # The engine's copy goes first: whoever closes last would otherwise reset those who wait in the queue.
+        await self._until(lambda: not is_shared(self.listener, self.engine_fd), loop.time() + CLOSE_DEADLINE)
         late = asyncio.create_task(turn_away(close_listener(self.listener)))
-        deadline = asyncio.get_running_loop().time() + self.timeout
+        deadline = loop.time() + self.timeout
         await self._close_websockets()
         if not await self._until(lambda: not self.app.requests, deadline):
             log.warning("requests_cut", count=self.app.cut_requests())

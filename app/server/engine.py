@@ -16,6 +16,7 @@ from hypercorn.typing import Framework
 from quart import Quart
 
 FIRST_REQUEST = 1.0  # seconds a new connection has to send its request once the server is stopping
+ACCEPTED = 0.02  # seconds, of which a loop without work needs a thousandth
 
 
 class Connections:
@@ -95,6 +96,16 @@ async def run_engine(
         await serve(cast(Framework, app), config, shutdown_trigger=shutdown_trigger)
     finally:
         module.TCPServer = stock
+
+
+async def stop_accepting(listener_fd: int) -> None:
+    """Leave new connections in the kernel's queue, and finish with those already taken from it.
+
+    asyncio's server drops a connection that it is accepting while it closes (an assertion in `Server._attach`);
+    uvloop's does not, and has no reader on the socket that could be removed.
+    """
+    asyncio.get_running_loop().remove_reader(listener_fd)
+    await asyncio.sleep(ACCEPTED)
 
 
 def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -20,8 +20,8 @@ ANSWER = (
 def close_listener(listener: socket.socket) -> list[socket.socket]:
     """Close it with an empty queue, and return the connections that waited there.
 
-    The kernel lets a process without privileges attach no filter on some systems, so that connections come
-    until the last moment. There is no `await` here: between the empty queue and the close lie microseconds.
+    Connections come until the last moment. There is no `await` here: between the empty queue and the close lie
+    microseconds.
     """
     waiting = []
     with suppress(BlockingIOError):

@@ -118,7 +118,8 @@ async def _run_until_stopped(
 ) -> None:
     server, lifecycle = settings.server, app.lifecycle
     connections = Connections()
-    drain = Drain(app, listener, connections, delay=server.drain_delay, timeout=server.shutdown_timeout)
+    engine_fd = os.dup(listener.fileno())
+    drain = Drain(app, listener, engine_fd, connections, delay=server.drain_delay, timeout=server.shutdown_timeout)
     finishing: list[asyncio.Task[None]] = []
 
     async def stop_when_asked() -> None:
@@ -133,7 +134,7 @@ async def _run_until_stopped(
 
     await run_engine(
         app,
-        os.dup(listener.fileno()),
+        engine_fd,
         backlog=server.backlog,
         connections=connections,
         shutdown_trigger=stop_when_asked,

@@ -1,19 +1,14 @@
-"""Our own listening socket: bound before anything slow, and closed without cutting anyone off."""
+"""Our own listening socket, bound before anything slow."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import select
+import os
 import socket
-import struct
 import sys
-from ctypes import addressof, create_string_buffer
 
 # A peer that acknowledges nothing for this long is gone (stack-notes H10); milliseconds, see tcp(7).
 USER_TIMEOUT_MS = 15_000
-
-_LINUX = sys.platform == "linux"
 
 
 class PortTaken(Exception):
@@ -36,7 +31,7 @@ def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if _LINUX:
+    if sys.platform == "linux":
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     try:
         listener.bind(address)
@@ -57,34 +52,9 @@ def base_url(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def refuse_new_connections(listener: socket.socket) -> None:
-    """Let the kernel drop every new SYN while connections already made can still be accepted.
-
-    Closing a listening socket resets the connections that wait in its queue: under load some clients
-    would lose a request they had already sent. With this filter the queue empties first; a client that
-    comes later repeats its SYN and is refused once the socket is closed. Linux only (socket(7),
-    SO_ATTACH_FILTER), and on some kernels for privileged processes only; `latecomers` answers whoever
-    gets in without it.
-    """
-    if not _LINUX:
-        return
-    # BPF over the TCP header: load byte 13 (flags); drop when SYN is set without ACK, else keep all.
-    program = (
-        (0x30, 0, 0, 13),  # ldb [13]
-        (0x54, 0, 0, 0x12),  # and #(SYN|ACK)
-        (0x15, 0, 1, 0x02),  # jeq #SYN, next, skip one
-        (0x06, 0, 0, 0),  # ret #0: drop
-        (0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: keep
-    )
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-    buffer = create_string_buffer(code)
-    so_attach_filter = 26  # asm-generic/socket.h; the socket module has no name for it
-    with contextlib.suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, so_attach_filter, struct.pack("HL", len(program), addressof(buffer)))
-
-
-def queue_is_empty(listener: socket.socket) -> bool:
-    """True when no finished connection waits to be accepted."""
-    poller = select.poll()
-    poller.register(listener, select.POLLIN)
-    return not poller.poll(0)
+def is_shared(listener: socket.socket, fd: int) -> bool:
+    """True while `fd` is still open and the same socket as `listener`."""
+    try:
+        return os.path.sameopenfile(listener.fileno(), fd)
+    except OSError:
+        return False

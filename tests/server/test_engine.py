@@ -29,6 +29,15 @@ def test_a_connection_runs_in_run_and_has_a_writer_to_abort() -> None:
     assert issubclass(tracked(Connections()), TCPServer)
 
 
+def test_an_idle_connection_waits_in_the_method_we_replace() -> None:
+    assert "self.idle_task.restart(task_group, self._idle_timeout)" in inspect.getsource(TCPServer.run)
+    assert "self.idle_task.restart(self._task_group, self._idle_timeout)" in inspect.getsource(TCPServer.protocol_send)
+    assert "self.context.terminated.wait(), self.config.keep_alive_timeout" in inspect.getsource(
+        TCPServer._idle_timeout
+    )
+    assert inspect.iscoroutinefunction(TCPServer._initiate_server_close)
+
+
 @pytest.mark.parametrize("choice", ["auto", "uvloop"])
 def test_uvloop_is_taken_where_it_is_installed(choice: str) -> None:
     factory = loop_factory(choice)
