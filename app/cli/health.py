@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from http.client import HTTPException
+from typing import NoReturn
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -15,6 +16,7 @@ from app.core.exit_codes import ExitCode
 
 # A proxy variable of the shell or the image must not send a loopback question elsewhere.
 DIRECT = build_opener(ProxyHandler({}))
+FOREIGN = "an answer that is not Plinth's"
 
 
 @click.command()
@@ -28,11 +30,15 @@ def health(context: CliContext, path: str, url: str | None, timeout: float) -> N
     base = url or _local_url(context)
     try:
         with DIRECT.open(base.rstrip("/") + path, timeout=timeout) as answer:
-            click.echo(f"{base}{path}: {_status(answer.read())}")
+            status = _status(answer.read())
     except HTTPError as refused:
-        _fail(f"{base}{path}: {refused.code} {_status(refused.read())}")
+        _fail(f"{base}{path}: {refused.code} {_status(refused.read()) or FOREIGN}")
     except (URLError, OSError, HTTPException, ValueError) as error:
         _fail(f"{base}{path}: no answer ({getattr(error, 'reason', error)})")
+    # 200 is not enough: another program on the port would be healthy too.
+    if status is None:
+        _fail(f"{base}{path}: {FOREIGN}")
+    click.echo(f"{base}{path}: {status}")
 
 
 def _local_url(context: CliContext) -> str:
@@ -41,16 +47,18 @@ def _local_url(context: CliContext) -> str:
     return f"http://{host}:{server.port}"
 
 
-def _status(body: bytes) -> str:
+def _status(body: bytes) -> str | None:
+    """The status and the reasons of what fails; None for an answer that is not Plinth's."""
     try:
         answer = json.loads(body)
         failed = {name: check["reason"] for name, check in answer.get("checks", {}).items() if not check["ok"]}
+        status = str(answer["status"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "an answer that is not Plinth's"
+        return None
     reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-    return f"{answer.get('status')}{f' ({reasons})' if reasons else ''}"
+    return f"{status} ({reasons})" if reasons else status
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(ExitCode.UNEXPECTED)

@@ -22,7 +22,12 @@ from tests.harness.waiting import eventually
 
 INSTALL_LIMIT = 600.0  # seconds; a fresh clone downloads its dependencies
 COMMAND_LIMIT = 300.0
-WHILE_RUNNING = ("curl -s http://127.0.0.1:8000/health", ".venv/bin/app health", ".venv/bin/app migrate status")
+WHILE_RUNNING = (
+    "curl -s http://127.0.0.1:8000/health",
+    ".venv/bin/app health",
+    ".venv/bin/app migrate status",
+    ".venv/bin/app migrate check",
+)
 CONTAINERS = ("make up", "make logs", "make down")
 
 pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.timeout(1200)]
@@ -53,14 +58,15 @@ class Clone:
         ours = ("TEST_", "PLINTH_", "PYTEST_", "APP_")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         # The clone's own port: 8000 may be in use where the tests run, and must not decide whether they pass.
-        self.env |= {"PORT": str(self.port), "APP_DATABASE__PORT": str(database_port)}
+        self.env |= {"PORT": str(self.port)}
+        self.running = {"APP_DATABASE__PORT": str(database_port)}
         self.env |= {"PYTEST_ADDOPTS": "tests/core/test_telemetry.py", "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache")}
 
     def type(self, command: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the command as README shows it, but for the port."""
         return subprocess.run(
             command.replace(":8000", f":{self.port}"),
-            shell=True,  # noqa: S602  (typed, as a person would)
+            shell=True,
             cwd=self.folder,
             env={**self.env, **env},
             text=True,
@@ -87,7 +93,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 async def test_the_commands_do_what_readme_says(clone: Clone) -> None:
     """One test, in the order of the page: the first command installs what the others use."""
     async with make_run(clone) as make:
-        answers = {command: await type_(clone, command) for command in WHILE_RUNNING}
+        answers = {command: await type_(clone, command, **clone.running) for command in WHILE_RUNNING}
         family_of_make = family(make.pid)
         os.killpg(make.pid, signal.SIGINT)
         await asyncio.to_thread(make.wait, COMMAND_LIMIT)
@@ -103,18 +109,20 @@ async def test_the_commands_do_what_readme_says(clone: Clone) -> None:
 
 @pytest.mark.docker
 async def test_the_container_commands_do_what_readme_says(clone: Clone) -> None:
-    ports = dict(zip(("APP_PORT", "POSTGRES_PORT", "REDIS_PORT"), map(str, free_ports(3)), strict=True))
-    own = {**ports, "COMPOSE_PROJECT_NAME": f"plinth-readme-{os.getpid()}", "PLINTH_IMAGE": "plinth-readme"}
+    ports = dict(zip(("PLINTH_PORT", "POSTGRES_PORT", "REDIS_PORT"), map(str, free_ports(3)), strict=True))
+    own = {**ports, "COMPOSE_PROJECT_NAME": f"plinth-readme-{os.getpid()}"}
     try:
         await type_(clone, "make up", **own)
         async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://127.0.0.1:{ports['APP_PORT']}/health/ready")).status_code == 200
+            assert (await client.get(f"http://127.0.0.1:{ports['PLINTH_PORT']}/health/ready")).status_code == 200
         # `make logs` follows until Ctrl-C; what it has shown by then is what counts.
         shown = await type_(clone, "timeout --signal=INT --preserve-status 5 make logs; true", **own)
         assert "server_listening" in shown
     finally:
         await type_(clone, "make down", **own)
-        await type_(clone, "docker volume rm --force ${COMPOSE_PROJECT_NAME}_postgres", **own)
+        # What `make down` keeps on purpose, and what the next run has no use for.
+        await type_(clone, "docker volume rm ${COMPOSE_PROJECT_NAME}_postgres", **own)
+        await type_(clone, "docker image rm plinth:$COMPOSE_PROJECT_NAME", **own)
 
 
 def test_no_command_of_readme_is_left_out() -> None:
@@ -136,7 +144,12 @@ async def make_run(clone: Clone) -> AsyncIterator[subprocess.Popen[bytes]]:
     log = clone.folder / "make-run.log"
     with log.open("w") as output:
         make = subprocess.Popen(  # noqa: ASYNC220  (returns at once; waited for in a thread)
-            ["make", "run"], cwd=clone.folder, env=clone.env, stdout=output, stderr=output, start_new_session=True
+            ["make", "run"],
+            cwd=clone.folder,
+            env=clone.env | clone.running,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         await eventually(lambda: " is running." in log.read_text() or make.poll() is not None, within=INSTALL_LIMIT)

@@ -1,0 +1,133 @@
+"""`app dev`: the whole stack in one terminal, from a copy of the project without Docker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.core.settings import PROJECT_ROOT
+from tests.harness.processes import alive, family
+from tests.harness.waiting import eventually
+
+WITHIN = 60.0  # seconds; a loaded machine, not a slow start
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder of its own, so that neither the developer's `.local` nor the `.env` is touched."""
+    for part in ("app", "migrations"):
+        shutil.copytree(PROJECT_ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(PROJECT_ROOT / "settings.toml", tmp_path)
+    return tmp_path
+
+
+@dataclass
+class Dev:
+    process: asyncio.subprocess.Process
+    log: Path
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def url(self) -> str:
+        return next(line.split()[1] for line in self.text.splitlines() if line.strip().startswith("Open:"))
+
+    async def banner(self) -> None:
+        await eventually(lambda: "Stop:" in self.text or self.process.returncode is not None, within=WITHIN)
+        assert self.process.returncode is None, self.text
+
+    async def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        async with asyncio.timeout(WITHIN):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def dev(project: Path, *arguments: str, **env: str) -> AsyncIterator[Dev]:
+    log = project / "dev.log"
+    with log.open("w") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app", "dev", *arguments),
+            cwd=project,
+            env={"PATH": os.environ["PATH"], **env},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield Dev(process, log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_everything_runs_and_ctrl_c_leaves_no_process_but_the_data(project: Path) -> None:
+    async with dev(project, "--port", "0") as first:
+        await first.banner()
+        async with httpx.AsyncClient() as client:
+            health = (await client.get(f"{first.url}/health")).json()
+            page = await client.get(f"{first.url}/", follow_redirects=True)
+        processes = family(first.process.pid)
+        code = await first.end(signal.SIGINT)
+
+    assert (health["status"], health["database"], health["redis"]) == ("healthy", "connected", "connected")
+    assert "Plinth is running" in page.text
+    assert code == 0
+    assert len(processes) > 5, "the server, PostgreSQL with its processes, Redis"
+    assert not [process for process in processes if alive(process.pid)]
+
+    async with dev(project, "--port", "0") as second:
+        await second.banner()
+        assert await second.end(signal.SIGTERM) == 0
+        assert "revision_applying" not in second.text, "the schema was kept"
+
+
+async def test_a_taken_port_is_told_before_anything_is_started(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with dev(project, "--port", port) as refused, asyncio.timeout(WITHIN):
+            code = await refused.process.wait()
+
+    assert code == 5
+    assert f"127.0.0.1:{port} is in use by another program" in refused.text
+    assert not (project / ".local" / "postgres").exists()
+
+
+async def test_postgres_takes_the_configured_port_where_it_is_free(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    async with dev(project, "--port", "0", APP_DATABASE__PORT=port) as running:
+        await running.banner()
+        status = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app", "migrate", "status"),
+            cwd=project,
+            env={"PATH": os.environ["PATH"], "APP_DATABASE__PORT": port},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+
+        assert await status.wait() == 0
+        assert f"127.0.0.1:{port}" in running.text
+
+
+async def test_a_broken_data_folder_ends_the_start_with_3_and_its_reason(project: Path) -> None:
+    (project / ".local" / "postgres").mkdir(parents=True)
+    (project / ".local" / "postgres" / "holiday.jpg").touch()
+
+    async with dev(project, "--port", "0") as refused, asyncio.timeout(WITHIN):
+        code = await refused.process.wait()
+
+    assert code == 3
+    assert "is not empty and not made by PostgreSQL" in refused.text
