@@ -17,7 +17,7 @@ ROOT = ""
 WITHOUT_LOCALS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 # Libraries whose INFO repeats what our own events say; a directive that names one decides otherwise.
 QUIET = ("alembic", "databases", "hypercorn")
-# Below INFO these log query arguments, whatever a directive says (stack-notes D12).
+# Below INFO these log the arguments of queries, so no directive lowers them further.
 NEVER_BELOW_INFO = ("databases", "asyncpg")
 
 

@@ -90,7 +90,7 @@ class Drain:
 
 
 async def _close_websocket(task: asyncio.Task[object], websocket: Websocket) -> None:
-    # A peer that reads nothing would block the close frame for ever (stack-notes H10).
+    # A peer that reads nothing would block the close frame for ever.
     with contextlib.suppress(TimeoutError, RuntimeError, ConnectionError):
         async with asyncio.timeout(CLOSE_DEADLINE):
             await websocket.close(SERVICE_RESTART, "service restart")

@@ -80,7 +80,7 @@ async def run_engine(
     """Serve until `shutdown_trigger` returns and every connection has ended.
 
     `serve` is the public entry for embedding; its own graceful timeout is ignored on Python 3.12 and
-    later (stack-notes H2), so `last_resort` (seconds) is only a net below our own drain.
+    later, so `last_resort` (seconds) is only a net below our own drain.
     """
     config = Config()
     config.bind = [f"fd://{listener_fd}"]

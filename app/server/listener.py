@@ -7,7 +7,8 @@ import os
 import socket
 import sys
 
-# A peer that acknowledges nothing for this long is gone (stack-notes H10); milliseconds, see tcp(7).
+# A peer that acknowledges nothing for this long is gone: without it, what it does not read is kept for ever.
+# Milliseconds, see tcp(7).
 USER_TIMEOUT_MS = 15_000
 
 

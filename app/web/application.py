@@ -22,7 +22,7 @@ class Application(Quart):
     """Quart with a deadline per request and a register of what is running.
 
     The deadline stands inside the dispatch, because one placed around the ASGI call neither stops the
-    handler nor keeps it from sending a second response (stack-notes Q1).
+    handler nor keeps it from sending a second response.
     """
 
     def __init__(self, import_name: str, *, request_timeout: float, lifecycle: Lifecycle) -> None:
@@ -54,7 +54,7 @@ class Application(Quart):
         except asyncio.CancelledError as error:
             return await self._cancelled(task, error, context)
         except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-            # One request must not end the process for all others (stack-notes Q3).
+            # Quart lets these through: one request would end the process for all others.
             return await self.finalize_request(panic_response(error), context, from_error_handler=True)
 
     async def _cancelled(

@@ -1,4 +1,4 @@
-"""CORS at the ASGI level, so that errors and timeouts carry the headers too (stack-notes Q4)."""
+"""CORS at the ASGI level, so that errors and timeouts carry the headers too."""
 
 from __future__ import annotations
 
