@@ -20,8 +20,6 @@ FALSE = frozenset({"false", "no", "off", "0"})
 class Flag(Kind[bool]):
     """True or false; any other word is a mistake, never 'true because not empty'."""
 
-    toml_type: ClassVar[str] = "true or false"
-
     @property
     def accepts(self) -> str:
         return "true or false (also yes/no, on/off, 1/0)"

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from app.core.settings.faults import Rejected
 
-from .kind import Kind, describe
+from .kind import Kind
 from .url import UrlParts, check_port, split_url
 
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
@@ -23,7 +23,6 @@ class DatabaseUrl(Kind[dict[str, str]]):
     """A URL that stands for host, port, name, user, password and sslmode, each as text."""
 
     secret: ClassVar[bool] = True
-    toml_type: ClassVar[str] = "a string"
 
     @property
     def accepts(self) -> str:
@@ -31,11 +30,6 @@ class DatabaseUrl(Kind[dict[str, str]]):
 
     def holds_secret(self, value: dict[str, str]) -> bool:
         return "password" in value
-
-    def from_toml(self, value: object) -> dict[str, str]:
-        if not isinstance(value, str):
-            raise Rejected(f"{describe(value, show=False)} is not a string")
-        return self.from_text(value)
 
     def from_text(self, text: str) -> dict[str, str]:
         url = split_url(text, schemes=SCHEMES, options=OPTIONS)

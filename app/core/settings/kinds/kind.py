@@ -18,7 +18,8 @@ class Kind(Generic[T]):
     """
 
     secret: ClassVar[bool] = False
-    toml_type: ClassVar[str]
+    # What a TOML value should have been, for kinds that are written as a string there.
+    toml_type: ClassVar[str] = "a string"
 
     @property
     def accepts(self) -> str:
@@ -32,7 +33,7 @@ class Kind(Generic[T]):
     def from_toml(self, value: object) -> T:
         """Read a value that TOML has already given a type."""
         if not isinstance(value, str):
-            raise Rejected(f"{describe(value)} is not {self.toml_type}")
+            raise Rejected(f"{describe(value, show=not self.secret)} is not {self.toml_type}")
         return self.from_text(value)
 
     def to_text(self, value: T) -> str:

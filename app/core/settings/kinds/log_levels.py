@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 from app.core.settings.faults import Rejected, nearest, quote
 
@@ -17,8 +16,6 @@ LOGGER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 @dataclass(frozen=True)
 class LogLevels(Kind[str]):
     """A level for everything and levels for single loggers, in one string."""
-
-    toml_type: ClassVar[str] = "a string"
 
     @property
     def accepts(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 from app.core.settings.faults import Rejected, quote
 
@@ -24,7 +23,6 @@ class WholeNumber(Kind[int]):
 
     low: int
     high: int
-    toml_type: ClassVar[str] = "a whole number"
 
     @property
     def accepts(self) -> str:
@@ -55,7 +53,6 @@ class Seconds(Kind[float]):
 
     low: float
     high: float
-    toml_type: ClassVar[str] = "a number of seconds"
 
     @property
     def accepts(self) -> str:

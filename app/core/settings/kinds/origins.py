@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from app.core.settings.faults import Rejected, quote
@@ -21,8 +20,6 @@ PATH = re.compile(r"(https?://[^/?#]+)[/?#].*", re.DOTALL)
 @dataclass(frozen=True)
 class Origins(Kind[tuple[Origin, ...]]):
     """Origins in the form in which browsers send them; a later layer replaces the list, never adds to it."""
-
-    toml_type: ClassVar[str] = "an array of strings"
 
     @property
     def accepts(self) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from app.core.settings.faults import Rejected
 from app.core.settings.secret import MASK, SecretUrl
 
-from .kind import Kind, describe
+from .kind import Kind
 from .url import UrlParts, split_url
 
 SCHEMES = ("redis", "rediss", "unix")
@@ -20,16 +20,10 @@ class RedisUrl(Kind[SecretUrl]):
     """redis://, rediss:// or unix://, with a database number and few options."""
 
     secret: ClassVar[bool] = True
-    toml_type: ClassVar[str] = "a string"
 
     @property
     def accepts(self) -> str:
         return "redis://user:password@host:port/0, rediss:// for TLS, or unix:///path/to/socket?db=0"
-
-    def from_toml(self, value: object) -> SecretUrl:
-        if not isinstance(value, str):
-            raise Rejected(f"{describe(value, show=False)} is not a string")
-        return self.from_text(value)
 
     def from_text(self, text: str) -> SecretUrl:
         url = split_url(text, schemes=SCHEMES, options=OPTIONS)

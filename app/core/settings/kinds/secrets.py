@@ -8,7 +8,7 @@ from typing import ClassVar
 from app.core.settings.faults import Rejected
 from app.core.settings.secret import Secret
 
-from .kind import Kind, describe
+from .kind import Kind
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class SecretText(Kind[Secret]):
     """Any text but none; '12345', 'true' and '@format x' stay what they are."""
 
     secret: ClassVar[bool] = True
-    toml_type: ClassVar[str] = "a string"
+    toml_type: ClassVar[str] = "a string; put it in quotes"
 
     @property
     def accepts(self) -> str:
@@ -26,11 +26,6 @@ class SecretText(Kind[Secret]):
         if "\0" in text:
             raise Rejected("the secret holds a NUL character")
         return Secret(text)
-
-    def from_toml(self, value: object) -> Secret:
-        if not isinstance(value, str):
-            raise Rejected(f"{describe(value, show=False)} is not a string; put it in quotes")
-        return self.from_text(value)
 
     def holds_secret(self, value: Secret) -> bool:  # noqa: ARG002 - a secret always is one
         return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 from app.core.settings.faults import Rejected, quote
 
@@ -20,7 +19,6 @@ class Name(Kind[str]):
     """A name of printable ASCII without spaces, as a log field carries it."""
 
     longest: int
-    toml_type: ClassVar[str] = "a string"
 
     @property
     def accepts(self) -> str:
@@ -38,8 +36,6 @@ class Name(Kind[str]):
 class Identifier(Kind[str]):
     """A name inside PostgreSQL, which cuts longer ones short without an error."""
 
-    toml_type: ClassVar[str] = "a string"
-
     @property
     def accepts(self) -> str:
         return "1 to 63 bytes of printable text"
@@ -55,7 +51,6 @@ class Host(Kind[str]):
     """A host name or an IP address; `sockets` also lets the folder of a Unix socket through."""
 
     sockets: bool = False
-    toml_type: ClassVar[str] = "a string"
 
     @property
     def accepts(self) -> str:
