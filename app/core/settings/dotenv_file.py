@@ -9,19 +9,19 @@ from dotenv.parser import Binding, parse_stream
 
 from .faults import Fault
 
-NAME = ".env"
+DOTENV = ".env"
 
 
 def read_dotenv(root: Path) -> tuple[dict[str, str], list[Fault]]:
     """The variables of the file and what is wrong with it; a missing file is an empty one."""
     try:
-        text = (root / NAME).read_bytes().decode("utf-8-sig")
+        text = (root / DOTENV).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return {}, []
     except UnicodeDecodeError as error:
-        return {}, [Fault(NAME, NAME, f"byte {error.start} is not UTF-8", "a text file in UTF-8")]
+        return {}, [Fault(DOTENV, DOTENV, f"byte {error.start} is not UTF-8", "a text file in UTF-8")]
     except OSError as error:
-        return {}, [Fault(NAME, NAME, f"the file can't be read: {error.strerror}")]
+        return {}, [Fault(DOTENV, DOTENV, f"the file can't be read: {error.strerror}")]
     return _variables(list(parse_stream(io.StringIO(text, newline=""))))
 
 
@@ -40,11 +40,13 @@ def _variables(lines: list[Binding]) -> tuple[dict[str, str], list[Fault]]:
 
 def _wrong(line: Binding, first_line: dict[str, int]) -> Fault | None:
     # The line itself is not repeated: it may hold a secret.
-    where = f"{NAME} line {line.original.line}"
+    where = f"{DOTENV} line {line.original.line}"
     if line.error:
-        return Fault(where, NAME, "this line can't be read", "NAME=value, the value in quotes if it holds spaces or #")
+        return Fault(
+            where, DOTENV, "this line can't be read", "NAME=value, the value in quotes if it holds spaces or #"
+        )
     if line.key is not None and line.value is None:
-        return Fault(where, NAME, f"{line.key} has no '=' after it", "NAME=value")
+        return Fault(where, DOTENV, f"{line.key} has no '=' after it", "NAME=value")
     if line.key in first_line:
-        return Fault(where, NAME, f"{line.key} was already set in line {first_line[line.key]}", "each name once")
+        return Fault(where, DOTENV, f"{line.key} was already set in line {first_line[line.key]}", "each name once")
     return None

@@ -11,7 +11,7 @@ from typing import Any
 from .checks import check_together
 from .command_line import read_overrides
 from .declarations import SECTIONS, STORED
-from .dotenv_file import read_dotenv
+from .dotenv_file import DOTENV, read_dotenv
 from .environment import Environment, choose_environment
 from .faults import SettingsError
 from .layer import Layer
@@ -24,7 +24,6 @@ from .toml_files import SHARED, read_toml_files
 from .variables import read_variables
 
 ENVIRONMENT = "environment"
-DOTENV = ".env"
 
 
 def _project_root() -> Path:
