@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import click
 
 from app.cli.context import CliContext
+from app.core.exit_codes import ExitCode
 
 
 class LazyGroup(click.Group):
@@ -18,8 +20,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module = __import__(f"app.cli.{cmd_name}", fromlist=[cmd_name])
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(importlib.import_module(f"app.cli.{cmd_name}"), cmd_name)
         return command
 
 
@@ -58,4 +59,4 @@ def main() -> None:
     try:
         cli(prog_name="app")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitCode.FORCED)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from app.cli.context import CliContext, pass_context
+from app.core.exit_codes import ExitCode
 from app.core.settings import PROJECT_ROOT
 from app.core.settings.documents import env_example, with_generated
 from app.core.settings.show import as_json, as_text, rows
@@ -47,12 +48,12 @@ def docs(write: bool, root: Path) -> None:
 
     Exits 1 when they have drifted and --write is not given.
     """
-    drifted = [path for path, text in generated_files(root).items() if not _holds(path, text)]
-    for path in drifted:
+    drifted = {path: text for path, text in generated_files(root).items() if not _holds(path, text)}
+    for path, text in drifted.items():
         if write:
-            path.write_text(generated_files(root)[path], "utf-8")
+            path.write_text(text, "utf-8")
         click.echo(f"{path.relative_to(root)} {'is written' if write else 'has drifted from the declarations'}.")
-    sys.exit(bool(drifted) and not write)
+    sys.exit(ExitCode.UNEXPECTED if drifted and not write else ExitCode.OK)
 
 
 def generated_files(root: Path) -> dict[Path, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from app.core.exit_codes import ExitCode
 from app.core.settings import Settings, SettingsError, load_settings
 
 
@@ -22,7 +23,7 @@ class CliContext:
             return load_settings(overrides=(*self.overrides, *more))
         except SettingsError as faults:
             click.echo(str(faults), err=True)
-            sys.exit(2)
+            sys.exit(ExitCode.BAD_SETTINGS)
 
 
 pass_context = click.make_pass_decorator(CliContext)
