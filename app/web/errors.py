@@ -10,8 +10,7 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from app.core.database import translate
-from app.core.errors import AppError, BadRequest, InternalError, MethodNotAllowed, NotFound, Panic
-from app.core.errors import RequestTimeout as AppRequestTimeout
+from app.core.errors import AppError, BadRequest, InternalError, MethodNotAllowed, NotFound, Panic, RequestTimeout
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +19,7 @@ KINDS: dict[int, type[AppError]] = {
     400: BadRequest,
     404: NotFound,
     405: MethodNotAllowed,
-    408: AppRequestTimeout,
+    408: RequestTimeout,
     500: InternalError,
 }
 
@@ -39,7 +38,7 @@ def error_response(error: AppError, *, status: int | None = None) -> Response:
 async def handle_app_error(error: AppError) -> Response:
     """Answer an error that the code raised on purpose; the log has its cause."""
     if error.status >= 500:
-        log.error("request_failed", code=error.code, error=error.message, exc_info=error.__cause__)
+        log.error("request_failed", code=error.code, reason=error.message, exc_info=error.__cause__)
     return error_response(error)
 
 
@@ -65,7 +64,7 @@ async def handle_unexpected(error: Exception) -> Response:
 
 def panic_response(error: BaseException) -> Response:
     """Answer for an exception that nobody expected: say nothing to the client, log everything."""
-    log.error("panic", error_type=type(error).__qualname__, exc_info=error)
+    log.error("panic", error=type(error).__name__, exc_info=error)
     return error_response(Panic())
 
 
