@@ -90,7 +90,7 @@ class Redis:
     def _trip(self, error: Exception) -> None:
         if self.is_up:
             self.is_up = False
-            log.warning("redis_unavailable", reason=type(error).__name__)
+            log.warning("redis_unavailable", error=type(error).__name__)
         for call in self._on_trouble:
             call()
 

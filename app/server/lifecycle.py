@@ -101,7 +101,7 @@ async def _serve(
 ) -> None:
     log.info("starting", app=settings.app.name, environment=str(settings.environment), pid=os.getpid())
     for notice in settings.notices:
-        log.warning("settings", notice=notice)
+        log.warning("settings_notice", notice=notice)
     server = settings.server
     # The port first: whether it is free is known at once, and nothing has to be undone.
     with open_listener(server.host, server.port, backlog=server.backlog) as listener:

@@ -67,7 +67,7 @@ class Slots:
             await self._pool.release(raw, timeout=SETTLE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  (the caller's result is not harmed by a connection that is lost)
             gone = True
-            log.warning("connection_discarded", reason=type(error).__name__)
+            log.warning("connection_discarded", error=type(error).__name__)
         if gone:
             self._discarded += 1
 
