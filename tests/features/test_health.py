@@ -1,0 +1,74 @@
+"""The health addresses of a real server; what they say in an outage stands in tests/server/test_outages.py."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.core.version import VERSION
+from tests.harness.app_process import AppProcess
+from tests.harness.fixtures import StartApp
+from tests.harness.waiting import eventually
+
+
+async def test_health_tells_a_person_how_it_is(app_process: StartApp) -> None:
+    app = await app_process()
+
+    answer = await app.http.get("/health")
+    body = answer.json()
+    told = datetime.fromisoformat(body.pop("timestamp"))
+
+    assert answer.status_code == 200
+    assert body == {"status": "healthy", "database": "connected", "redis": "connected", "version": VERSION}
+    assert told.tzinfo == UTC
+    assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_live_says_ok_and_nothing_else(app_process: StartApp) -> None:
+    app = await app_process()
+
+    answer = await app.http.get("/health/live")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_ready_lists_every_check(app_process: StartApp) -> None:
+    app = await app_process()
+
+    answer = await app.http.get("/health/ready")
+
+    assert answer.status_code == 200
+    checks = {name: {"ok": True} for name in ("database", "migrations", "redis", "pool", "draining")}
+    assert answer.json() == {"status": "ready", "checks": checks}
+
+
+async def test_a_server_whose_queries_wait_long_is_not_ready(app_process: StartApp) -> None:
+    app = await app_process("database.pool_min=1", "database.pool_max=1", "database.acquire_timeout=3")
+    busy = [asyncio.create_task(app.http.get("/test/query?seconds=2.8")) for _ in range(2)]
+
+    saturated = await eventually(lambda: _pool_is_saturated(app), within=10)
+    answers = [await task for task in busy]
+
+    assert saturated["reason"].startswith("all 1 connections are in use and a query has waited ")
+    assert {answer.status_code for answer in answers} == {200}, "the queries themselves were in time"
+    assert (await app.http.get("/health/ready")).status_code == 200
+
+
+async def _pool_is_saturated(app: AppProcess) -> dict[str, Any]:
+    answer = await app.http.get("/health/ready")
+    check: dict[str, Any] = answer.json()["checks"]["pool"]
+    assert answer.status_code == (200 if check["ok"] else 503)
+    return {} if check["ok"] else check
+
+
+async def test_the_root_leads_a_browser_to_the_page(app_process: StartApp) -> None:
+    app = await app_process()
+
+    root = await app.http.get("/")
+    page = await app.http.get(root.headers["location"])
+
+    assert (root.status_code, root.headers["location"]) == (302, "/web/login")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<h1>Plinth is running</h1>" in page.text
