@@ -25,4 +25,5 @@ async def test_every_statement_fits_the_migrated_schema(db: Database) -> None:
     async with db.connection() as connection:
         faults = [fault for each in statements() for fault in await check_statement(connection.raw_connection, each)]
 
+    assert statements(), "nothing was checked"
     assert faults == []
