@@ -21,7 +21,7 @@ from app.feature import Feature
 from app.server.app import create_app
 from app.server.drain import Drain
 from app.server.engine import Connections, loop_factory, run_engine
-from app.server.listener import PortTaken, base_url, open_listener
+from app.server.listener import CannotListen, PortTaken, base_url, open_listener
 from app.server.signals import install_stop_signals
 from app.web.application import Application
 
@@ -37,14 +37,14 @@ class ServicesFailed(Exception):
     """What `services` was to start did not start."""
 
 
-# What a start can end with, besides serving: the exception, and the code that tells a supervisor.
+# What a start can end with, besides serving: the exception, and the code that tells a supervisor. A
+# `MigrationError` brings its own.
 START_FAILURES: dict[type[Exception], ExitCode] = {
     DatabaseUnavailable: ExitCode.SERVICE_UNAVAILABLE,
     UnsupportedServer: ExitCode.WRONG_SCHEMA,
-    MigrationError: ExitCode.WRONG_SCHEMA,
     ServicesFailed: ExitCode.SERVICE_UNAVAILABLE,
     PortTaken: ExitCode.PORT_TAKEN,
-    OSError: ExitCode.PORT_TAKEN,
+    CannotListen: ExitCode.BAD_SETTINGS,
 }
 
 
@@ -75,8 +75,10 @@ async def _supervise(
         await serving
     except asyncio.CancelledError:
         log.info("stopped", phase=lifecycle.phase)
+    except MigrationError as error:
+        return _start_failed(error, error.exit_code)
     except tuple(START_FAILURES) as error:
-        return _start_failed(error)
+        return _start_failed(error, next(code for kind, code in START_FAILURES.items() if isinstance(error, kind)))
     return ExitCode.OK
 
 
@@ -86,8 +88,7 @@ def _ask_to_stop(lifecycle: Lifecycle, serving: asyncio.Task[None]) -> None:
     lifecycle.stop_requested.set()
 
 
-def _start_failed(error: Exception) -> int:
-    code = next(code for kind, code in START_FAILURES.items() if isinstance(error, kind))
+def _start_failed(error: Exception, code: ExitCode) -> int:
     log.critical("start_failed", reason=str(error), exit_code=int(code))
     return code
 

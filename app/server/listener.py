@@ -23,25 +23,36 @@ class PortTaken(Exception):
         )
 
 
-def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one.
+class CannotListen(OSError):
+    """The address is none of this machine, or not for this user."""
 
-    Accepted sockets inherit what is set here. Raises `PortTaken`, or `OSError` with the address named.
-    """
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:
+    """Bind and listen; port 0 takes any free one. Raises `PortTaken` or `CannotListen`."""
     try:
-        listener.bind(address)
-        listener.listen(backlog)
+        return _listen(host, port, backlog)
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(host, port) from error
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {error.strerror}; look at server.host and server.port"
+        ) from error
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    """Accepted sockets inherit what is set here."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sys.platform == "linux":
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        listener.bind(address)
+        listener.listen(backlog)
+    except BaseException:
+        listener.close()
+        raise
     listener.setblocking(False)
     return listener
 

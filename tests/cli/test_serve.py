@@ -48,6 +48,16 @@ async def test_a_taken_port_ends_the_start_with_5_and_is_named(settings: TestSet
     assert failed["reason"].startswith(f"127.0.0.1:{port} is in use by another program; ")
 
 
+async def test_an_address_of_nobody_ends_the_start_with_2_and_names_the_setting(settings: TestSettings) -> None:
+    async with launch_app(settings, "server.host=192.0.2.1") as app:
+        code = await app.wait(within=WITHIN)
+
+    (failed,) = app.events("start_failed")
+    assert code == failed["exit_code"] == 2
+    assert failed["reason"].startswith("cannot listen on 192.0.2.1:")
+    assert failed["reason"].endswith("; look at server.host and server.port")
+
+
 async def test_a_schema_that_is_behind_is_served_but_not_ready(settings: TestSettings, app_process: StartApp) -> None:
     """Production does not migrate: the process starts, says what it expected and found, and takes no work."""
     database = settings().database
