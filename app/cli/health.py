@@ -12,6 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import click
 
 from app.cli.context import CliContext, pass_context
+from app.core.address import http_url
 from app.core.exit_codes import ExitCode
 
 # A proxy variable of the shell or the image must not send a loopback question elsewhere.
@@ -43,8 +44,7 @@ def health(context: CliContext, path: str, url: str | None, timeout: float) -> N
 
 def _local_url(context: CliContext) -> str:
     server = context.load_settings().server
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)  # noqa: S104  (compared, not bound)
-    return f"http://{host}:{server.port}"
+    return http_url(server.host, server.port)
 
 
 def _status(body: bytes) -> str | None:

@@ -8,6 +8,8 @@ import json
 import socket
 from enum import Enum
 
+from app.core.address import reachable
+
 SOON = 1.0  # seconds; a loopback server that is alive answers within milliseconds
 
 
@@ -45,11 +47,6 @@ def next_free(host: str, port: int) -> int:
     """The next port that could be taken instead; 0 (any) where the neighbourhood is full."""
     above = range(port + 1, min(port + 100, 65536))
     return next((other for other in above if try_bind(host, other) is Bind.FREE), 0)
-
-
-def reachable(host: str) -> str:
-    """Where to reach a server that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound
 
 
 def is_plinth(host: str, port: int) -> bool:

@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 
+from app.core.address import http_url
+
 # A peer that acknowledges nothing for this long is gone: without it, what it does not read is kept for ever.
 # Milliseconds, see tcp(7).
 USER_TIMEOUT_MS = 15_000
@@ -60,8 +62,7 @@ def _listen(host: str, port: int, backlog: int) -> socket.socket:
 def base_url(listener: socket.socket) -> str:
     """The address as a person would type it."""
     host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
+    return http_url(host, port)
 
 
 def is_shared(listener: socket.socket, fd: int) -> bool:
