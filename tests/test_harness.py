@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import asyncpg
 import pytest
@@ -150,15 +154,48 @@ def test_a_way_that_is_closed_stops_the_run(environ: Mapping[str, str], engine: 
         choose(environ, engine)
 
 
-def test_one_seed_gives_one_order_and_another_seed_another(request: pytest.FixtureRequest) -> None:
-    items = [*request.session.items] * 3
-    orders = {}
-    for seed in ("1", "1 again", "2"):
-        orders[seed] = list(items)
-        order.shuffle(orders[seed], seed[0])
+@dataclass(frozen=True)
+class Item:
+    """As much of a test as its order depends on."""
 
-    assert orders["1"] == orders["1 again"] != orders["2"]
-    assert sorted(map(id, orders["2"])) == sorted(map(id, items))
+    nodeid: str
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        return Path(self.nodeid.partition("::")[0])
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        return next((mark.mark for mark in self.marks if mark.name == name), None)
+
+
+def ordered(items: list[Item], arrange: Callable[[list[pytest.Item]], None]) -> list[str]:
+    arranged = cast("list[pytest.Item]", list(items))
+    arrange(arranged)
+    return [item.nodeid for item in arranged]
+
+
+def test_one_seed_gives_one_order_and_another_seed_another() -> None:
+    items = [Item(f"{module}.py::test_{number}") for module in "abcd" for number in range(9)]
+    orders = [ordered(items, partial(order.shuffle, seed=seed)) for seed in ("1", "1", "2")]
+
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[2]) == sorted(item.nodeid for item in items)
+    assert len(list(groupby(orders[0], lambda name: name[0]))) == 4, "a module's tests stay side by side"
+
+
+def test_what_stays_on_one_worker_begins_first_and_the_longest_of_it_at_once() -> None:
+    one, another, slow = pytest.mark.xdist_group("one"), pytest.mark.xdist_group("another"), pytest.mark.timeout(300)
+    items = [
+        Item("a", (one,)),
+        Item("b"),
+        Item("c", (another,)),
+        Item("d", (another, slow)),
+        Item("e"),
+        Item("f", (slow,)),
+    ]
+
+    assert ordered(items, order.longest_first) == ["c", "d", "a", "f", "b", "e"]
 
 
 async def test_folders_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:

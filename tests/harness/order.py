@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 MOST_WORKERS = 8
+# Most tests wait: for a service to start, a container to stop, a fault to be noticed.
+WORKERS_MORE_THAN_CORES = 2
 # A module that breaks services of its own stays on one worker, so that they start once.
 OWN_SERVICES = {"own_postgres", "own_redis"}
 
@@ -34,9 +36,29 @@ def keep_together(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
+def longest_first(items: list[pytest.Item]) -> None:
+    """Begin with what stays on one worker, and first of all with what needs the most time: begun last, it would be
+    waited for alone."""
+    most: dict[str, float] = defaultdict(float)
+    for item in items:
+        most[_group(item)] = max(most[_group(item)], _own_limit(item))
+    items.sort(key=lambda item: (_group(item) == item.nodeid, -most[_group(item)]))
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else item.nodeid
+
+
+def _own_limit(item: pytest.Item) -> float:
+    """Seconds that a test asks for beyond the usual ones, which tells how long it may take."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
+
+
 def worker_count(config: pytest.Config) -> int | None:
     """None leaves it to xdist, which reads PYTEST_XDIST_AUTO_NUM_WORKERS; 0 runs in this process."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     one_test = len(config.args) == 1 and "::" in config.args[0]
-    return 0 if one_test else min(MOST_WORKERS, max(2, os.cpu_count() or 2))
+    return 0 if one_test else min(MOST_WORKERS, (os.cpu_count() or 1) + WORKERS_MORE_THAN_CORES)

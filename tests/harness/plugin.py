@@ -72,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _prepare_run(config: pytest.Config, loop: BackgroundLoop) -> None:
+    config.option.loadscopereorder = False  # xdist would begin with the groups of most tests, not of the longest
     config.stash[SEED] = order.pick_seed()
     config.stash[ENGINE] = engine = find_engine(os.environ)
     config.stash[CHOICE] = choice = choose(os.environ, engine)
@@ -116,6 +117,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     order.shuffle(items, config.stash[SEED])
     order.keep_together(items)
+    order.longest_first(items)
 
 
 @pytest.hookimpl(tryfirst=True)
