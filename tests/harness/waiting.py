@@ -34,6 +34,13 @@ async def eventually(condition: Callable[[], Any], *, within: float) -> Any:
         await asyncio.sleep(POLL)
 
 
+async def lateness(seconds: float) -> float:
+    """Sleep, and return how much longer it took: what a busy machine adds to every timeout of this loop meanwhile."""
+    began = time.monotonic()
+    await asyncio.sleep(seconds)
+    return time.monotonic() - began - seconds
+
+
 async def _ask(condition: Callable[[], T | Awaitable[T]], deadline: float) -> tuple[T | None, BaseException | None]:
     try:
         async with asyncio.timeout(max(POLL, deadline - time.monotonic())):
