@@ -13,7 +13,13 @@ from app.core.settings import PROJECT_ROOT
 from tests.harness.databases import PREFIX
 from tests.harness.waiting import eventually
 
-CONFTEST = 'pytest_plugins = ["tests.harness.plugin", "tests.harness.fixtures"]\n'
+# xdist gives a worker that does not end 10 s before it kills it; in BLOCKS none ever ends by itself.
+CONFTEST = """
+from xdist.workermanage import NodeManager
+
+pytest_plugins = ["tests.harness.plugin", "tests.harness.fixtures"]
+NodeManager.EXIT_TIMEOUT = 1
+"""
 OURS = ("PLINTH_", "TEST_", "PYTEST_", "COV_")
 BLOCKS = """
 import asyncio
