@@ -147,7 +147,8 @@ async def test_stop_under_load_cuts_no_request_and_exits_0(stack: Stack, figure:
             outcomes = load.stop()
         code = inspect("container", server)["State"]["ExitCode"]
     finally:
-        stack.compose("up", "--wait", "--no-recreate")
+        stack.compose("start", "app")
+        await eventually(lambda: whole(stack), within=60)
 
     figure(f"compose: SIGTERM under load: {outcomes}, exit {code}")
     assert code == 0
