@@ -10,6 +10,7 @@ from dynaconf.base import Settings as DynaconfSettings
 from dynaconf.nodes import DataDict
 from dynaconf.utils.inspect import get_history
 
+from app.core.settings import PROJECT_ROOT
 from app.core.settings.declarations import SECTIONS, SETTINGS
 from app.core.settings.show import as_text
 from tests.core.settings.project import Project
@@ -184,3 +185,15 @@ def test_dynaconf_keeps_nothing_of_the_environment(project: Project, monkeypatch
     settings = project.load()
 
     assert settings.server.port == 8000
+
+
+# The import contract names the modules that may not; this one also sees a module that nobody has listed there.
+def test_nobody_else_knows_dynaconf() -> None:
+    allowed = PROJECT_ROOT / "app" / "core" / "settings"
+    offenders = [
+        str(path.relative_to(PROJECT_ROOT))
+        for path in sorted((PROJECT_ROOT / "app").rglob("*.py"))
+        if allowed not in path.parents and "dynaconf" in path.read_text("utf-8").lower()
+    ]
+
+    assert offenders == []

@@ -1,0 +1,113 @@
+"""Section `server`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+from quart import Blueprint
+
+from app.core.lifecycle import Lifecycle
+from app.embedded.ports import free_port
+from app.feature import Feature
+from app.features import health
+from app.server.app import create_app
+from tests.effects.case import Trial, Values, limits, shows
+from tests.effects.starting import Served, serving, started
+from tests.harness.settings import TestSettings
+
+ANY_PORT = "server.port=0"
+
+
+@shows("server.host", {"127.0.0.1": "127.0.0.1", "127.0.0.2": "127.0.0.2"})
+async def the_address_that_answers(trial: Trial) -> str:
+    async with serving(trial.settings(ANY_PORT), health.feature) as served:
+        return (await _live(served)).url.host
+
+
+def two_free_ports(_: TestSettings) -> Values:
+    return {str(port): port for port in (free_port(), free_port())}
+
+
+@shows("server.port", two_free_ports)
+async def the_port_that_answers(trial: Trial) -> int | None:
+    async with serving(trial.settings(), health.feature) as served:
+        return (await _live(served)).url.port
+
+
+async def _live(served: Served) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        return (await client.get("/health/live")).raise_for_status()
+
+
+@shows("server.backlog", {"7": 7, "19": 19})
+async def the_kernel_keeps_as_many_waiting(trial: Trial) -> int:
+    async with serving(trial.settings(ANY_PORT)) as served:
+        port = urlsplit(served.url).port
+        sockets = psutil.Process().net_connections("tcp")
+        (fd, *_) = (each.fd for each in sockets if each.laddr.port == port and each.status == psutil.CONN_LISTEN)
+        with socket.socket(fileno=os.dup(fd)) as listener:
+            # Of a listening socket, the kernel gives the longest queue as `tcpi_sacked`.
+            return int.from_bytes(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[28:32], "little")
+
+
+class Slow:
+    """A route that answers when it is released."""
+
+    def __init__(self) -> None:
+        self.arrived, self.released = asyncio.Event(), asyncio.Event()
+        routes = Blueprint("slow", __name__)
+        routes.add_url_rule("/slow", view_func=self.answer)
+        self.feature = Feature("slow", (routes,))
+
+    async def answer(self) -> str:
+        self.arrived.set()
+        await self.released.wait()
+        return "done"
+
+
+@limits("server.request_timeout")
+async def a_handler_that_never_ends_is_answered(trial: Trial) -> None:
+    app = create_app(trial.settings(), [Slow().feature], lifecycle=Lifecycle())
+
+    answer = await app.test_client().get("/slow")
+
+    assert answer.status_code == 408
+
+
+@limits("server.shutdown_timeout")
+async def a_stop_lets_a_request_run(trial: Trial) -> None:
+    slow = Slow()
+    async with serving(trial.settings(ANY_PORT), slow.feature) as served, httpx.AsyncClient(timeout=90) as client:
+        asking = asyncio.create_task(client.get(f"{served.url}/slow"))
+        await slow.arrived.wait()
+        served.stop.set()
+        try:
+            assert (await asking).status_code == 503
+        finally:
+            slow.released.set()
+
+
+@limits("server.drain_delay", short="0")
+async def a_stop_leaves_the_doors_open(trial: Trial) -> None:
+    async with serving(trial.settings(ANY_PORT)) as served:
+        served.stop.set()
+        await served.ended
+
+
+@shows("server.event_loop", {"asyncio": False, "uvloop": True})
+def it_runs_on_uvloop(trial: Trial) -> bool:
+    return started(trial.settings()).loop.__module__.startswith("uvloop")
+
+
+@shows("server.cors_origins", {"https://shop.example": "https://shop.example", "https://other.example": None})
+async def a_page_of_the_shop_may_call(trial: Trial) -> str | None:
+    app = create_app(trial.settings(), [health.feature], lifecycle=Lifecycle())
+
+    answer = await app.test_client().get("/health/live", headers={"Origin": "https://shop.example"})
+
+    return answer.headers.get("Access-Control-Allow-Origin")
