@@ -9,13 +9,14 @@ import orjson
 
 from app.core.database.driver import RawConnection
 from app.core.database.rows import Value
+from app.core.json import dumps
 
 # The binary form of jsonb is this version number and then the text.
 _VERSION = b"\x01"
 
 
 def _encode_jsonb(value: object) -> bytes:
-    return _VERSION + orjson.dumps(value)
+    return _VERSION + dumps(value)
 
 
 def _decode_jsonb(data: bytes) -> Value:
@@ -41,4 +42,4 @@ async def _set_codecs(raw: RawConnection) -> None:
     await raw.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
     )
-    await raw.set_type_codec("json", schema="pg_catalog", format="binary", encoder=orjson.dumps, decoder=orjson.loads)
+    await raw.set_type_codec("json", schema="pg_catalog", format="binary", encoder=dumps, decoder=orjson.loads)
