@@ -53,8 +53,9 @@ class Application(Quart):
             return await self._finish(RequestTimeout(), context)
         except asyncio.CancelledError as error:
             return await self._cancelled(task, error, context)
-        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-            # Quart lets these through: one request would end the process for all others.
+        except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # noqa: BLE001  (told to the log)
+            # Quart's error handlers have had their turn: what comes here is an answer that could not be made, or
+            # one of those that would end the process for all other requests.
             return await self.finalize_request(panic_response(error), context, from_error_handler=True)
 
     async def _cancelled(

@@ -123,6 +123,22 @@ async def test_a_panic_is_one_500_and_the_server_lives(
     assert panicked["exc_info"] is panic
 
 
+@pytest.mark.parametrize("returned", [None, {"unknown": object()}, 7])
+async def test_an_answer_that_cannot_be_made_is_a_panic(
+    application: Application, serving: Serving, returned: object
+) -> None:
+    @application.get("/")  # type: ignore[type-var]  # what the types would have refused
+    async def fail() -> object:
+        return returned
+
+    with capture_logs() as logs:
+        async with serving(application) as client:
+            answer = await client.get("/")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "PANIC")
+    assert [line["event"] for line in logs] == ["panic"]
+
+
 async def test_a_stray_cancellation_is_a_panic_with_a_body(application: Application, serving: Serving) -> None:
     @application.get("/")
     async def fail() -> Response:
