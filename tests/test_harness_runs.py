@@ -105,7 +105,7 @@ async def test_given_services_are_used_and_left_as_they_were(
 ) -> None:
     suite.write("test_it.py", "def test_row(database_url, redis_url): assert database_url\n" + PLAIN)
 
-    code, output = await suite.run("-n2", **addresses)
+    code, output = await suite.run("-n1", **addresses)
 
     assert code == 0, output
     assert "services: urls (TEST_DATABASE_URL and TEST_REDIS_URL are set)" in output
@@ -147,7 +147,7 @@ async def test_an_interrupted_run_leaves_no_process_and_no_database(
     suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str], interrupt: Callable[[int], None]
 ) -> None:
     suite.write("test_it.py", BLOCKS)
-    async with suite.started("-n2", **addresses) as run:
+    async with suite.started("-n1", **addresses) as run:
         await suite.blocked()
         below = family(run.pid)[1:]
 
@@ -161,7 +161,7 @@ async def test_an_interrupted_run_leaves_no_process_and_no_database(
 
 async def test_a_killed_run_leaves_no_process_of_embedded_services(suite: Suite) -> None:
     suite.write("test_it.py", BLOCKS)
-    async with suite.started("-n2", PLINTH_TEST_SERVICES="embedded") as run:
+    async with suite.started("-n1", PLINTH_TEST_SERVICES="embedded") as run:
         await suite.blocked()
         below = family(run.pid)[1:]
         assert any("postgres" in process.name() for process in below)
