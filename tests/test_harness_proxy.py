@@ -51,7 +51,7 @@ async def connected(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, a
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     writer.write(b"hello\n")
     await writer.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await reader.readline()
 
 

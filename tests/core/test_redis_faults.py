@@ -44,7 +44,7 @@ async def seconds_lost(redis: Redis) -> float:
 async def stopped(server: RedisServer) -> AsyncIterator[None]:
     process = psutil.Process(server.pid)
     with stalled(server.pid):
-        await eventually(lambda: process.status() == psutil.STATUS_STOPPED, within=2)
+        await eventually(lambda: process.status() == psutil.STATUS_STOPPED, within=20)
         yield
 
 
@@ -87,14 +87,14 @@ async def test_a_killed_redis_costs_next_to_nothing_and_its_return_is_noticed(
     redis: Redis, own_redis: RedisServer
 ) -> None:
     async with running(redis_probe(redis)) as probe:
-        await eventually(lambda: probe.result.ok, within=2)
+        await eventually(lambda: probe.result.ok, within=20)
         kill(own_redis.pid)
-        await eventually(lambda: not own_redis.running, within=5)
+        await eventually(lambda: not own_redis.running, within=20)
         lost = [await seconds_lost(redis) for _ in range(100)]
-        await eventually(lambda: not probe.result.ok, within=2)
+        await eventually(lambda: not probe.result.ok, within=20)
 
         await own_redis.restart()
-        await eventually(lambda: probe.result.ok, within=2)
+        await eventually(lambda: probe.result.ok, within=20)
         assert await redis.execute("PING") is True
 
     assert statistics.median(lost) < ADDED / 10
@@ -103,11 +103,11 @@ async def test_a_killed_redis_costs_next_to_nothing_and_its_return_is_noticed(
 
 async def test_a_stopped_redis_is_used_again_once_it_answers_its_probe(redis: Redis, own_redis: RedisServer) -> None:
     async with running(redis_probe(redis)) as probe:
-        await eventually(lambda: probe.result.ok, within=2)
+        await eventually(lambda: probe.result.ok, within=20)
         async with stopped(own_redis):
             await seconds_lost(redis)
-            await eventually(lambda: not probe.result.ok, within=2)
-        await eventually(lambda: probe.result.ok, within=2)
+            await eventually(lambda: not probe.result.ok, within=20)
+        await eventually(lambda: probe.result.ok, within=20)
 
         assert await redis.execute("PING") is True
 

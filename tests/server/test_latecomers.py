@@ -32,7 +32,7 @@ async def _ask(address: tuple[str, int]) -> bytes:
 
 async def test_who_waits_in_the_queue_is_told_to_come_again(listener: socket.socket) -> None:
     asking = [asyncio.create_task(_ask(listener.getsockname())) for _ in range(3)]
-    await eventually(lambda: _queued(listener) == 3, within=5)
+    await eventually(lambda: _queued(listener) == 3, within=20)
 
     await turn_away(close_listener(listener))
 
@@ -46,7 +46,7 @@ async def test_who_waits_in_the_queue_is_told_to_come_again(listener: socket.soc
 
 async def test_stock_closing_the_listener_resets_them(listener: socket.socket) -> None:
     asking = asyncio.create_task(_ask(listener.getsockname()))
-    await eventually(lambda: _queued(listener) == 1, within=5)
+    await eventually(lambda: _queued(listener) == 1, within=20)
 
     listener.close()
 
@@ -58,7 +58,7 @@ async def test_who_sends_nothing_does_not_hold_the_stop(listener: socket.socket)
     with socket.create_connection(listener.getsockname()):
         waiting = close_listener(listener)
 
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await turn_away(waiting)
 
     assert len(waiting) == 1
@@ -71,13 +71,13 @@ async def test_a_new_connection_may_still_send_its_request(app_process: StartApp
     reader, writer = await asyncio.open_connection(host, int(port))
 
     app.terminate()
-    await eventually(lambda: app.events("listener_closing"), within=5)
+    await eventually(lambda: app.events("listener_closing"), within=20)
     writer.write(REQUEST.replace(b"GET /", b"GET /health/live"))
     answer = await reader.read()
     writer.close()
 
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert await app.wait(within=5) == 0
+    assert await app.wait(within=20) == 0
 
 
 def _queued(listener: socket.socket) -> int:

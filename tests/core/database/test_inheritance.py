@@ -76,7 +76,7 @@ async def test_wait_for_is_a_child_on_python_311_and_is_refused_there(shop: Data
 
 async def test_a_deadline_in_the_same_task_is_inside(shop: Database) -> None:
     async with shop.transaction():
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await insert(shop)
 
     assert await shop.fetch_val(COUNT) == 1

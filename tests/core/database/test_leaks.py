@@ -81,8 +81,8 @@ def busy(db: Database, dice: random.Random) -> Work:
 
 
 async def assert_whole(db: Database) -> None:
-    await eventually(lambda: db.stats().size == db.stats().idle, within=5)
-    assert await usable_at_once(db, wanted=db.stats().max_size, within=5) == db.stats().max_size
+    await eventually(lambda: db.stats().size == db.stats().idle, within=20)
+    assert await usable_at_once(db, wanted=db.stats().max_size, within=20) == db.stats().max_size
     assert db._held == {}
     assert await db.fetch_val(LEFT_OPEN) == 0
 

@@ -51,7 +51,7 @@ async def test_a_server_that_is_not_there_is_tried_until_the_limit(settings: Tes
         " could not be reached within 0.5 s: "
     )
     assert "refused" in str(error) or "Connect call failed" in str(error)
-    assert seconds < 1.5
+    assert seconds < 4
     assert [entry["event"] for entry in logs] == ["database_unreachable"] * len(logs)
     assert [entry["attempt"] for entry in logs] == list(range(1, len(logs) + 1))
     assert all(0 <= entry["retry_in"] <= 0.1 * 2 ** entry["attempt"] and entry["reason"] for entry in logs)
@@ -69,7 +69,7 @@ async def test_a_server_that_accepts_and_never_answers_is_given_up(settings: Tes
         error, seconds = await opening_fails_with(settings(*through(proxy), *limits).database)
 
     assert str(error).endswith("could not be reached within 0.2 s: no answer in time.")
-    assert seconds < 1.5
+    assert seconds < 4
 
 
 async def test_a_server_that_comes_up_late_is_waited_for(settings: TestSettings) -> None:
@@ -102,7 +102,7 @@ async def test_what_waiting_can_not_cure_is_refused_at_once(
 
     assert type(error) is kind
     assert sentence in str(error)
-    assert seconds < 5
+    assert seconds < 15
     assert logs == []
 
 
@@ -153,7 +153,7 @@ async def test_a_start_that_is_cut_off_leaves_nothing_open(settings: TestSetting
     async with open_proxy(chosen.host, chosen.port) as proxy:
         proxy.stall()
         task = asyncio.create_task(enter(settings(*through(proxy)).database))
-        await eventually(lambda: proxy.accepted, within=5)
+        await eventually(lambda: proxy.accepted, within=20)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 
 import databases
 import pytest
@@ -16,7 +15,7 @@ from app.core.database import Database, database_probe, open_database
 from app.embedded import PostgresServer, Stop
 from tests.core.database.ledger import CREATE, Clients
 from tests.core.database.torture import usable_at_once
-from tests.core.running import running
+from tests.core.running import running, seconds_until
 from tests.harness.processes import client_backends, kill
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -45,18 +44,16 @@ async def started_at(db: Database) -> datetime:
 async def test_a_restart_under_twenty_clients_is_survived(db: Database, own_postgres: PostgresServer) -> None:
     before = await started_at(db)
     async with running(database_probe(db)) as probe, Clients(db) as clients:
-        await eventually(lambda: clients.everybody_wrote_since(Counter()), within=5)
+        await eventually(lambda: clients.everybody_wrote_since(Counter()), within=20)
 
-        stopped = time.monotonic()
+        stopped = datetime.now(UTC)
         await own_postgres.stop(Stop.IMMEDIATE)
-        await eventually(lambda: not probe.result.ok, within=NOTICED)
-        noticed = time.monotonic() - stopped
+        noticed = await seconds_until(probe, ok=False, since=stopped)
         await own_postgres.start()
-        returned, written = time.monotonic(), clients.by_client.copy()
-        await eventually(lambda: probe.result.ok, within=BACK)
-        back = time.monotonic() - returned
+        returned, written = datetime.now(UTC), clients.by_client.copy()
+        back = await seconds_until(probe, ok=True, since=returned)
 
-        await eventually(lambda: clients.everybody_wrote_since(written), within=5)
+        await eventually(lambda: clients.everybody_wrote_since(written), within=20)
 
     assert await started_at(db) > before
     assert clients.troubles > 0
@@ -64,19 +61,19 @@ async def test_a_restart_under_twenty_clients_is_survived(db: Database, own_post
     assert back < BACK
     assert clients.longest < db.settings.command_timeout
     await clients.assert_each_acknowledged_write_happened_once()
-    assert await usable_at_once(db, wanted=10, within=5) == 10
+    assert await usable_at_once(db, wanted=10, within=20) == 10
 
 
 async def test_a_killed_backend_under_twenty_clients_is_survived(db: Database, own_postgres: PostgresServer) -> None:
     log_before = own_postgres.log_path.stat().st_size
     async with running(database_probe(db)) as probe, Clients(db) as clients:
-        await eventually(lambda: clients.everybody_wrote_since(Counter()), within=5)
+        await eventually(lambda: clients.everybody_wrote_since(Counter()), within=20)
 
         kill(client_backends(own_postgres)[0])
-        await eventually(lambda: clients.troubles > 0, within=5)
+        await eventually(lambda: clients.troubles > 0, within=20)
         written = clients.by_client.copy()
-        await eventually(lambda: clients.everybody_wrote_since(written), within=10)
-        await eventually(lambda: probe.result.ok, within=BACK)
+        await eventually(lambda: clients.everybody_wrote_since(written), within=20)
+        await eventually(lambda: probe.result.ok, within=20)
 
     # One backend killed this way makes the server throw all of them out.
     log = own_postgres.log_path.read_bytes()[log_before:].decode()
@@ -84,7 +81,7 @@ async def test_a_killed_backend_under_twenty_clients_is_survived(db: Database, o
     assert "terminating any other active server processes" in log
     assert clients.longest < db.settings.command_timeout
     await clients.assert_each_acknowledged_write_happened_once()
-    assert await usable_at_once(db, wanted=10, within=5) == 10
+    assert await usable_at_once(db, wanted=10, within=20) == 10
 
 
 async def test_a_task_that_saw_a_restart_goes_on_and_a_stock_one_does_not(

@@ -38,8 +38,8 @@ async def test_the_statistics_show_who_waits_and_for_how_long(small: Database) -
         assert (stats.size, stats.idle, stats.in_use, stats.waiting, stats.oldest_wait) == (1, 0, 1, 0, 0.0)
         first = asyncio.create_task(small.fetch_val("SELECT 1"))
         second = asyncio.create_task(small.fetch_val("SELECT 2"))
-        await eventually(lambda: small.stats().waiting == 2, within=1)
-        await eventually(lambda: small.stats().oldest_wait > 0.02, within=1)
+        await eventually(lambda: small.stats().waiting == 2, within=10)
+        await eventually(lambda: small.stats().oldest_wait > 0.02, within=10)
 
     assert [await first, await second] == [1, 2]
     stats = small.stats()
@@ -75,7 +75,7 @@ async def test_a_wave_of_cancelled_requests_is_not_a_wave_of_logins(settings: Te
         await db.connect()
         for _ in range(20):
             task = asyncio.create_task(db.fetch_val("SELECT 1"))
-            await eventually(lambda: proxy.accepted, within=1)
+            await eventually(lambda: proxy.accepted, within=10)
             task.cancel()
             await asyncio.wait({task})
         proxy.heal()
@@ -97,7 +97,7 @@ async def test_closing_does_not_wait_for_ever(settings: TestSettings) -> None:
 
     task = asyncio.create_task(hog())
     await held.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await db.disconnect()
     task.cancel()
     await asyncio.wait({task})

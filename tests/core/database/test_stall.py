@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import databases
 import psutil
@@ -15,7 +16,7 @@ from app.core.database import Database, database_probe, open_database, translate
 from app.core.errors import ServiceUnavailable
 from app.embedded import PostgresServer
 from tests.core.database.torture import usable_at_once
-from tests.core.running import running
+from tests.core.running import running, seconds_until
 from tests.harness.processes import family, stalled
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -118,19 +119,19 @@ async def test_every_request_ends_in_time_while_the_server_is_stopped(
     before = asyncio.all_tasks()
     steps = [Step() for _ in REQUESTS]
     tasks = [asyncio.create_task(timed(each, db, step, limit)) for each, step in zip(REQUESTS, steps, strict=True)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.gather(*(step.ready.wait() for step in steps))
 
     with stalled(own_postgres.pid):
-        await eventually(lambda: all_stopped(own_postgres), within=2)
+        await eventually(lambda: all_stopped(own_postgres), within=20)
         for step in steps:
             step.go.set()
         async with asyncio.timeout(10):
             seconds = dict(zip((each.__name__ for each in REQUESTS), await asyncio.gather(*tasks), strict=True))
 
     assert {name: took for name, took in seconds.items() if took > (limit or LIMIT) + MARGIN} == {}
-    assert await usable_at_once(db, wanted=8, within=5) == 8
-    await eventually(lambda: asyncio.all_tasks() <= before, within=5)
+    assert await usable_at_once(db, wanted=8, within=20) == 8
+    await eventually(lambda: asyncio.all_tasks() <= before, within=20)
 
 
 async def test_a_stock_request_stays_stuck(own_postgres: PostgresServer) -> None:
@@ -145,7 +146,7 @@ async def test_a_stock_request_stays_stuck(own_postgres: PostgresServer) -> None
                 await stock.fetch_val("SELECT pg_sleep(0.01) FROM generate_series(1, 1000)")
 
     task = asyncio.create_task(request())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await ready.wait()
     with stalled(own_postgres.pid):
         _, stuck = await asyncio.wait({task}, timeout=LIMIT + MARGIN + 1)
@@ -160,8 +161,8 @@ async def test_readiness_follows_a_stop_and_a_return_within_two_seconds(
     own_settings: TestSettings, own_postgres: PostgresServer
 ) -> None:
     async with open_database(own_settings().database) as db, running(database_probe(db)) as probe:
-        await eventually(lambda: probe.result.ok, within=2)
+        await eventually(lambda: probe.result.ok, within=20)
         with stalled(own_postgres.pid):
-            await eventually(lambda: not probe.result.ok, within=2)
+            assert await seconds_until(probe, ok=False, since=datetime.now(UTC)) < 2
             assert "no answer within 1 s" in probe.result.reason
-        await eventually(lambda: probe.result.ok, within=2)
+        assert await seconds_until(probe, ok=True, since=datetime.now(UTC)) < 2
