@@ -8,9 +8,11 @@ from contextlib import suppress
 
 import orjson
 
+from app.web.application import Restarting
+
 DEADLINE = 1.0  # seconds for a late client to send its request's head and take the answer
 
-BODY = orjson.dumps({"error": "The service is restarting. Try again in a moment.", "code": "SERVICE_UNAVAILABLE"})
+BODY = orjson.dumps({"error": Restarting().message, "code": Restarting.code})
 ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
