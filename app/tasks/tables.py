@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -17,9 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.database import created_at, id_column, metadata, updated_at
-
-TIMESTAMP = DateTime(timezone=True)
+from app.core.database import TIMESTAMP, created_at, id_column, metadata, updated_at
 
 # A queue's rows live for seconds: vacuum has to come long before the stock fifth of them is dead.
 OFTEN_VACUUMED = {

@@ -22,13 +22,14 @@ from app.core.database.errors import (
 from app.core.database.health import DatabaseCheck, database_probe
 from app.core.database.opening import open_database
 from app.core.database.rows import Row
-from app.core.database.schema import created_at, id_column, metadata, updated_at
+from app.core.database.schema import TIMESTAMP, created_at, id_column, metadata, updated_at
 from app.core.database.statement import Statement, statements
 from app.core.database.stats import DatabaseObserver, PoolStats
 from app.core.database.transaction import Transaction
 from app.core.database.translate import translate
 
 __all__ = [
+    "TIMESTAMP",
     "AcquireTimeout",
     "Connection",
     "ConnectionTrouble",

@@ -18,6 +18,9 @@ NAMING_CONVENTION = {
 
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
+# The one type for a moment: without its zone, a time means another moment to each session.
+TIMESTAMP = DateTime(timezone=True)
+
 
 def id_column() -> Column[UUID]:
     """The primary key: a UUIDv7, so that new rows land at the end of the index."""
@@ -34,4 +37,4 @@ def updated_at() -> Column[datetime]:
 
 
 def _timestamp(name: str) -> Column[datetime]:
-    return Column(name, DateTime(timezone=True), nullable=False, server_default=text("now()"))
+    return Column(name, TIMESTAMP, nullable=False, server_default=text("now()"))

@@ -6,7 +6,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Enum,
     ForeignKey,
     Index,
@@ -19,9 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import INET, JSONB
 
-from app.core.database import created_at, id_column, metadata, updated_at
-
-TIMESTAMP = DateTime(timezone=True)
+from app.core.database import TIMESTAMP, created_at, id_column, metadata, updated_at
 
 users = Table(
     "users",

@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Table,
@@ -16,9 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from app.core.database import created_at, id_column, metadata, updated_at
-
-TIMESTAMP = DateTime(timezone=True)
+from app.core.database import TIMESTAMP, created_at, id_column, metadata, updated_at
 
 memberships = Table(
     "memberships",
