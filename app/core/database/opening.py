@@ -69,8 +69,8 @@ async def _connect(database: Database) -> None:
                 return await database.connect()
         except FAILURES as error:
             retry_in = _random.uniform(0, min(LONGEST_RETRY, FIRST_RETRY * 2**attempt))
-            if (final := refusal(database, error)) or time.monotonic() + retry_in >= deadline:
-                raise (final or _timed_out(database, error)) from error
+            if (final := refusal(database.settings, error)) or time.monotonic() + retry_in >= deadline:
+                raise (final or _timed_out(database.settings, error)) from error
             log.warning("database_unreachable", attempt=attempt, retry_in=round(retry_in, 3), reason=reason(error))
         await asyncio.sleep(retry_in)
 
@@ -79,14 +79,13 @@ def _loop_time(deadline: float) -> float:
     return asyncio.get_running_loop().time() + max(LEAST_TRY, deadline - time.monotonic())
 
 
-def _timed_out(database: Database, error: Exception) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        f"{where(database)} could not be reached within {database.settings.start_timeout:g} s: {reason(error)}."
-    )
+def _timed_out(settings: DatabaseSettings, error: Exception) -> DatabaseUnavailable:
+    limit = f"{settings.start_timeout:g} s"
+    return DatabaseUnavailable(f"{where(settings)} could not be reached within {limit}: {reason(error)}.")
 
 
-def where(database: Database) -> str:
-    settings = database.settings
+def where(settings: DatabaseSettings) -> str:
+    """The database, as a person should hear of it."""
     return f"PostgreSQL at {settings.host}:{settings.port} (database {settings.name!r}, user {settings.user!r})"
 
 
@@ -98,20 +97,19 @@ def reason(error: BaseException) -> str:
     return text.rstrip(".")
 
 
-def refusal(database: Database, error: Exception) -> DatabaseUnavailable | None:
+def refusal(settings: DatabaseSettings, error: Exception) -> DatabaseUnavailable | None:
     """The error that waiting would not cure, as its own sentence."""
-    settings = database.settings
     if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
         return WrongPassword(
-            f"{where(database)} refuses the login: {reason(error)}. Check database.user and database.password."
+            f"{where(settings)} refuses the login: {reason(error)}. Check database.user and database.password."
         )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
-        return UnknownDatabase(f"{where(database)} has no such database. Create it, or check database.name.")
+        return UnknownDatabase(f"{where(settings)} has no such database. Create it, or check database.name.")
     if isinstance(error, asyncpg.ProtocolViolationError):
         return DatabaseUnavailable(
-            f"{where(database)} is a pooler that refuses the connection: {reason(error)}."
+            f"{where(settings)} is a pooler that refuses the connection: {reason(error)}."
             " Behind one, set database.pooler_mode to transaction."
         )
     if isinstance(error, ssl.SSLError | asyncpg.ClientConfigurationError) or "SSL" in str(error):
-        return TlsRefused(f"{where(database)} and database.sslmode={settings.sslmode} do not fit: {reason(error)}.")
+        return TlsRefused(f"{where(settings)} and database.sslmode={settings.sslmode} do not fit: {reason(error)}.")
     return None

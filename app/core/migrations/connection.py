@@ -10,7 +10,8 @@ from typing import TypeAlias
 import asyncpg
 
 from app.core.database import DatabaseUnavailable, UnsupportedServer, open_database
-from app.core.database.options import address, connect_options
+from app.core.database.opening import FAILURES, reason, refusal, where
+from app.core.database.options import connect_options
 from app.core.database.server import OLDEST
 from app.core.database.trouble import trouble
 from app.core.migrations.errors import DirectConnectionNeeded
@@ -47,7 +48,7 @@ async def direct_connection(database: DatabaseSettings) -> AsyncIterator[Connect
         await connection.close(timeout=database.connect_timeout)
     except Exception as error:
         if trouble(error, gone=connection.is_closed()):
-            raise DatabaseUnavailable(f"The connection to {address(database)} broke: {_reason(error)}") from error
+            raise DatabaseUnavailable(f"The connection to {where(database)} broke: {reason(error)}.") from error
         raise
     finally:
         connection.terminate()  # at once: a server that has stopped would not answer a good-bye
@@ -73,12 +74,9 @@ async def _connect(database: DatabaseSettings) -> Connection:
     options["server_settings"] |= _limits(database)
     try:
         return await asyncpg.connect(**options)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable(f"{address(database)} can't be reached: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    except FAILURES as error:
+        away = DatabaseUnavailable(f"{where(database)} can't be reached: {reason(error)}.")
+        raise (refusal(database, error) or away) from error
 
 
 def _limits(database: DatabaseSettings) -> dict[str, str]:

@@ -109,7 +109,7 @@ async def test_what_waiting_can_not_cure_is_refused_at_once(
 def test_a_pooler_that_refuses_the_session_settings_is_told_apart(settings: TestSettings) -> None:
     refused = asyncpg.ProtocolViolationError("unsupported startup parameter: statement_timeout")
 
-    error = refusal(Database(settings().database), refused)
+    error = refusal(settings().database, refused)
 
     assert "is a pooler that refuses the connection: unsupported startup parameter: statement_timeout." in str(error)
     assert str(error).endswith("set database.pooler_mode to transaction.")
