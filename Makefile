@@ -42,7 +42,7 @@ lock: install ## Compile pyproject.toml into the two hash-pinned lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package plinth -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove .venv, caches and the data in .local/
-	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # Containers
 .PHONY: up down logs psql redis-cli watch secrets engine offline-images test-compose

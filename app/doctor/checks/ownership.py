@@ -14,7 +14,7 @@ from app.doctor.once import in_thread
 from app.doctor.patient import Patient
 from app.doctor.words import user_name
 
-CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
 ENOUGH = 1000  # files of others; more of them say nothing new
 
 
