@@ -134,7 +134,7 @@ def _login(database: Database) -> dict[str, Any]:
         "host": database.host,
         "port": database.port,
         "user": database.user,
-        "password": database.password.reveal(),
+        "password": database.password.reveal,  # a function: no text that a traceback could show
         "database": database.name,
         "ssl": str(database.sslmode),
         "timeout": PATIENCE,
