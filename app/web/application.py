@@ -12,6 +12,7 @@ from app.core.errors import AppError, RequestTimeout, ServiceUnavailable
 from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources
 from app.web.errors import error_response, install_error_handlers, panic_response
+from app.web.requests import JsonRequest
 
 
 class Restarting(ServiceUnavailable):
@@ -24,6 +25,8 @@ class Application(Quart):
     The deadline stands inside the dispatch, because one placed around the ASGI call neither stops the
     handler nor keeps it from sending a second response.
     """
+
+    request_class = JsonRequest
 
     def __init__(self, import_name: str, *, request_timeout: float, lifecycle: Lifecycle) -> None:
         """`request_timeout` is in seconds, from the parsed head to the finished handler."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from quart import Response, abort
+from quart import Response, abort, request
 from structlog.testing import capture_logs
 
 from app.core.errors import AppError, BadRequest, Conflict, NotFound, ServiceUnavailable
 from app.web import Application
+from app.web.json import OrjsonProvider
 from tests.web.conftest import Serving
 
 CANARY = "canary-7f3a"
@@ -121,6 +122,20 @@ async def test_a_panic_is_one_500_and_the_server_lives(
     assert after.text == "fine"
     (panicked,) = [line for line in logs if line["event"] == "panic"]
     assert panicked["exc_info"] is panic
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000])
+async def test_a_body_that_is_not_json_is_400(application: Application, serving: Serving, body: bytes) -> None:
+    application.json = OrjsonProvider(application)
+
+    @application.post("/")
+    async def read() -> dict[str, object]:
+        return {"read": await request.get_json()}
+
+    async with serving(application) as client:
+        answer = await client.post("/", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize("returned", [None, {"unknown": object()}, 7])
