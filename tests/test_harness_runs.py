@@ -124,6 +124,22 @@ async def test_services_that_do_not_answer_stop_the_run_with_a_sentence(
     assert "the services for the tests cannot be used" in output
 
 
+async def test_tests_of_one_group_stay_on_one_worker(suite: Suite) -> None:
+    suite.write(
+        "test_it.py",
+        "import pytest\n"
+        "@pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('turn', range(8))\n"
+        "def test_it(turn, worker_id, request):\n"
+        "    request.config.rootpath.joinpath(worker_id).touch()\n",
+    )
+
+    code, output = await suite.run("-n2", PLINTH_TEST_SERVICES="embedded")
+
+    assert code == 0, output
+    assert len(list(suite.folder.glob("gw*"))) == 1
+
+
 async def test_a_crashed_worker_fails_the_run_and_leaves_no_database(
     suite: Suite, own_postgres: PostgresServer, addresses: dict[str, str]
 ) -> None:

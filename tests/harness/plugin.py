@@ -118,6 +118,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order.shuffle(items, config.stash[SEED])
     order.keep_together(items)
     order.longest_first(items)
+    if worker_input(config):
+        order.tell_xdist(items)
 
 
 @pytest.hookimpl(tryfirst=True)
