@@ -38,7 +38,7 @@ class Given(CliContext):
 
     settings: Settings | None = None
 
-    def load_settings(self, *_more: str) -> Settings:
+    def load_settings(self, **_server: object) -> Settings:
         assert self.settings is not None
         return self.settings
 
