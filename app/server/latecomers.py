@@ -40,10 +40,13 @@ async def turn_away(connections: list[socket.socket]) -> None:
 
 async def _turn_away(connection: socket.socket) -> None:
     connection.setblocking(False)
-    reader, writer = await asyncio.open_connection(sock=connection)
-    with suppress(TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
+    with connection, suppress(TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
         async with asyncio.timeout(DEADLINE):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(ANSWER)
-            await writer.drain()
-    writer.close()
+            reader, writer = await asyncio.open_connection(sock=connection)
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(ANSWER)
+                await writer.drain()
+            finally:
+                writer.close()
+                await writer.wait_closed()

@@ -79,6 +79,9 @@ async def _supervise(
         return _start_failed(error, error.exit_code)
     except tuple(START_FAILURES) as error:
         return _start_failed(error, next(code for kind, code in START_FAILURES.items() if isinstance(error, kind)))
+    except Exception:
+        log.critical("crashed", phase=lifecycle.phase, exc_info=True)
+        return ExitCode.UNEXPECTED
     return ExitCode.OK
 
 

@@ -21,7 +21,7 @@ class PortTaken(Exception):
         self.host = host
         self.port = port
         super().__init__(
-            f"{host}:{port} is in use by another program; `app doctor` says which, --port {port + 1} takes another"
+            f"{host}:{port} is in use by another program; `app doctor` says which, --port 0 takes any free one"
         )
 
 

@@ -15,7 +15,7 @@ def test_a_taken_port_is_named() -> None:
             open_listener("127.0.0.1", port, backlog=8)
 
     assert str(refused.value) == (
-        f"127.0.0.1:{port} is in use by another program; `app doctor` says which, --port {port + 1} takes another"
+        f"127.0.0.1:{port} is in use by another program; `app doctor` says which, --port 0 takes any free one"
     )
 
 

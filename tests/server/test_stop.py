@@ -87,7 +87,7 @@ async def test_an_overlong_request_is_told_so_and_the_process_ends_in_time(app_p
 
 
 async def test_an_open_websocket_gets_1012(app_process: StartApp, loop: str) -> None:
-    """Hypercorn by itself waits for ever here on Python 3.12 and later (stack-notes H2)."""
+    """Hypercorn by itself waits for ever here on Python 3.12 and later."""
     app = await _start(app_process, loop)
     async with websockets.connect(app.url.replace("http", "ws") + "/test/echo") as client:
         await client.send("hello")

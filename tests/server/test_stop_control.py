@@ -61,7 +61,7 @@ async def test_stock_workers_cut_a_running_request() -> None:
         await loading
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="Hypercorn's fault of Python 3.12 and later (stack-notes H2)")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Hypercorn's fault of Python 3.12 and later")
 async def test_stock_never_ends_with_an_open_websocket() -> None:
     async with _stock(workers=0) as (url, process):
         async with websockets.connect(url.replace("http", "ws") + "/test/echo") as client:
