@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import click
 
 from app.core.exit_codes import ExitCode
-from app.core.settings import Settings, SettingsError, load_settings
+from app.core.settings import Override, Settings, SettingsError, load_settings
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
@@ -17,13 +21,23 @@ class CliContext:
 
     overrides: tuple[str, ...] = ()
 
-    def load_settings(self, *more: str) -> Settings:
-        """Read the settings, with `more` overrides on top; on faults print them all and exit 2."""
+    def load_settings(self, **server: object) -> Settings:
+        """Read the settings; on faults print them all and exit 2.
+
+        `server` is what `server_options` gave the command: keys of that section, None where not given.
+        """
+        named = (Override.of(f"--{key}", f"server.{key}", value) for key, value in server.items() if value is not None)
         try:
-            return load_settings(overrides=(*self.overrides, *more))
+            return load_settings(overrides=(*self.overrides, *named))
         except SettingsError as faults:
             click.echo(str(faults), err=True)
             sys.exit(ExitCode.BAD_SETTINGS)
+
+
+def server_options(command: Command) -> Command:
+    """`--host` and `--port`, the same for every command that serves."""
+    command = click.option("--port", type=int, help="Port to listen on, 0 for any free one (server.port).")(command)
+    return click.option("--host", help="Address to listen on (server.host).")(command)
 
 
 pass_context = click.make_pass_decorator(CliContext)

@@ -9,26 +9,22 @@ from dataclasses import replace
 
 import click
 
-from app.cli.context import CliContext, pass_context
-from app.core.settings import PROJECT_ROOT, Override, Settings
+from app.cli.context import CliContext, pass_context, server_options
+from app.core.settings import PROJECT_ROOT, Settings
 from app.core.settings.kinds.redis_url import RedisUrl
 
 DATA = PROJECT_ROOT / ".local"
 
 
 @click.command()
-@click.option("--host", help="Address to listen on (server.host).")
-@click.option("--port", type=int, help="Port to listen on, 0 for any free one (server.port).")
+@server_options
 @pass_context
 def dev(context: CliContext, host: str | None, port: int | None) -> None:
     """Run everything here: a real PostgreSQL 18, a real Redis, migrations, server.
 
     Needs neither Docker nor root. Ctrl-C stops all of it; the data stays in .local/ until `make clean`.
     """
-    options = {"host": host, "port": port}
-    settings = context.load_settings(
-        *(Override.of(f"--{name}", f"server.{name}", value) for name, value in options.items() if value is not None)
-    )
+    settings = context.load_settings(host=host, port=port)
 
     from app.bootstrap import FEATURES
     from app.server import run_server
