@@ -97,3 +97,14 @@ async def test_development_migrates_at_the_start(settings: TestSettings, app_pro
     app = await app_process("database.migrate_at_start=true")
 
     assert (await app.http.get("/health/ready")).status_code == 200
+
+
+async def test_what_nobody_expected_ends_with_1_and_is_logged_whole(settings: TestSettings) -> None:
+    async with launch_app(settings, module="tests.server.unmountable") as app:
+        code = await app.wait(within=WITHIN)
+
+    (crashed,) = app.events("crashed")
+    assert code == 1
+    assert crashed["exception"][0]["exc_type"] == "ValueError"
+    assert [line for line in app.logs if "text" in line] == [], "no bare traceback beside the events"
+    assert [line["resource"] for line in app.events("resource_closed")] == ["redis", "database"]
