@@ -205,7 +205,7 @@ async def test_a_stopped_postgres_holds_no_request_longer_than_its_deadline(
 
     assert {status for status, _ in answers} <= {408, 503}, "the fault happened: nothing was answered"
     assert (noticed < NOTICED, healing < NOTICED) == (True, True), (noticed, healing)
-    assert max(seconds for _, seconds in answers) < HUNG
+    assert max(seconds for _, seconds in answers) < REQUEST_TIMEOUT + 1, "a promise"
     assert {status for status, _ in lives} == {200}
     assert max(seconds for _, seconds in lives) < 1
     assert again.status_code == 200
