@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import orjson
 
 from app.web.application import Restarting
 
 DEADLINE = 1.0  # seconds for a late client to send its request's head and take the answer
+PLUGS = 20  # tries to be quicker than the clients; the first or second one is, under load too
 
 BODY = orjson.dumps({"error": Restarting().message, "code": Restarting.code})
 ANSWER = (
@@ -22,15 +23,38 @@ ANSWER = (
 def close_listener(listener: socket.socket) -> list[socket.socket]:
     """Close it with an empty queue, and return the connections that waited there.
 
-    Connections come until the last moment. There is no `await` here: between the empty queue and the close lie
-    microseconds.
+    The scheduler may put this process aside between the last `accept` and the `close`, and whoever connects then
+    would be reset. So the queue is cut to a single place (listen(2)), and a connection of our own takes it: the
+    kernel drops every further SYN, and the client that repeats it is refused.
     """
-    waiting = []
+    waiting: list[socket.socket] = []
+    listener.listen(0)
+    with ExitStack() as plugs:
+        for _ in range(PLUGS):
+            waiting += _accept_all(listener)
+            if _takes_the_place(plugs.enter_context(socket.socket(listener.family)), listener):
+                break
+        listener.close()
+    return waiting
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    accepted = []
     with suppress(BlockingIOError):
         while True:
-            waiting.append(listener.accept()[0])
-    listener.close()
-    return waiting
+            accepted.append(listener.accept()[0])
+    return accepted
+
+
+def _takes_the_place(plug: socket.socket, listener: socket.socket) -> bool:
+    """False where a client was quicker. Over the loopback interface a connection is there at once, or not at all."""
+    plug.setblocking(False)
+    plug.connect_ex(listener.getsockname())
+    try:
+        plug.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 async def turn_away(connections: list[socket.socket]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -52,6 +54,49 @@ async def test_stock_closing_the_listener_resets_them(listener: socket.socket) -
 
     with pytest.raises(ConnectionResetError):
         await asking
+
+
+class PutAside(socket.socket):
+    """A listener whose process is put aside by the scheduler right before the close, while a client connects."""
+
+    client: socket.socket
+
+    def close(self) -> None:
+        if self.fileno() >= 0:
+            self.client = socket.socket()
+            self.client.setblocking(False)
+            self.client.connect_ex(self.getsockname())
+        super().close()
+
+
+@pytest.fixture
+def put_aside(listener: socket.socket) -> Iterator[PutAside]:
+    listener = PutAside(fileno=listener.detach())
+    yield listener
+    listener.client.close()
+
+
+def _connected(client: socket.socket) -> bool:
+    with suppress(OSError):
+        client.getpeername()
+        return True
+    return False
+
+
+def test_nobody_gets_in_between_the_last_look_and_the_close(put_aside: PutAside) -> None:
+    assert close_listener(put_aside) == []
+
+    assert not _connected(put_aside.client), "the kernel took no further connection: nobody to be reset"
+
+
+def test_control_a_plain_close_resets_who_got_in_at_that_moment(put_aside: PutAside) -> None:
+    with pytest.raises(BlockingIOError):
+        put_aside.accept()  # the queue is empty
+
+    put_aside.close()
+
+    with pytest.raises(ConnectionResetError):
+        put_aside.client.send(b"?")
 
 
 async def test_who_sends_nothing_does_not_hold_the_stop(listener: socket.socket) -> None:
