@@ -58,7 +58,8 @@ class Clone:
         ours = ("TEST_", "PLINTH_", "PYTEST_", "APP_")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         # The clone's own port: 8000 may be in use where the tests run, and must not decide whether they pass.
-        self.env |= {"PORT": str(self.port)}
+        # Nor must the minute that pip would take to compile what is mostly not imported here.
+        self.env |= {"PORT": str(self.port), "PIP_NO_COMPILE": "1"}
         self.running = {"APP_DATABASE__PORT": str(database_port)}
         self.env |= {"PYTEST_ADDOPTS": "tests/core/test_telemetry.py", "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache")}
 
