@@ -54,12 +54,22 @@ def redis_of_old(version: str) -> Handler:
     """Answers PING and INFO as a Redis of that version."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while command := await reader.read(1024):
-            info = f"redis_version:{version}\r\nrole:master\r\n"
-            writer.write(f"${len(info)}\r\n{info}\r\n".encode() if b"INFO" in command else b"+PONG\r\n")
+        info = f"redis_version:{version}\r\nrole:master\r\n"
+        while command := await _redis_command(reader):
+            writer.write(f"${len(info)}\r\n{info}\r\n".encode() if command[0] == b"INFO" else b"+PONG\r\n")
         writer.close()
 
     return handle
+
+
+async def _redis_command(reader: asyncio.StreamReader) -> list[bytes]:
+    """One array of strings (RESP 2); empty at the end. A client may send several at once."""
+    count = (await reader.readline())[1:]
+    words = []
+    for _ in range(int(count or 0)):
+        length = int((await reader.readline())[1:])
+        words.append((await reader.readexactly(length + 2))[:-2])
+    return words
 
 
 def _message(kind: bytes, body: bytes) -> bytes:

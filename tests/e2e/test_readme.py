@@ -55,7 +55,8 @@ class Clone:
                 shutil.copy2(ROOT / name, folder / name)
         self.folder = folder
         self.port, database_port = free_ports(2)
-        ours = ("TEST_", "PLINTH_", "PYTEST_", "APP_")
+        # Also what an outer `make test VENV=...` hands down to every make below it.
+        ours = ("TEST_", "PLINTH_", "PYTEST_", "APP_", "MAKE", "MFLAGS", "VENV", "PYTHON")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         # The clone's own port: 8000 may be in use where the tests run, and must not decide whether they pass.
         # Nor must the minute that pip would take to compile what is mostly not imported here.

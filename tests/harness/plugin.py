@@ -79,6 +79,8 @@ def _prepare_run(config: pytest.Config, loop: BackgroundLoop) -> None:
     config.stash[RUN] = run = Run(choice, loop)
     config.add_cleanup(run.close)
     # Ended by a supervisor's SIGTERM, a run cleans up just as after Ctrl-C.
+    # A shell ignores SIGINT for a command in its background, and so would everything that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if config.getoption("numprocesses", None):
         opened(config)  # workers cannot ask for it later
