@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import date, time
 from typing import ClassVar, Generic, TypeVar
 
@@ -10,7 +11,7 @@ from app.core.settings.faults import Rejected, quote
 T = TypeVar("T")
 
 
-class Kind(Generic[T]):
+class Kind(ABC, Generic[T]):
     """Reads one kind of value; `Rejected` says what is wrong, `accepts` what would be right.
 
     Text comes from the environment, `.env`, secret files and the command line. TOML has types of its own,
@@ -22,13 +23,13 @@ class Kind(Generic[T]):
     toml_type: ClassVar[str] = "a string"
 
     @property
+    @abstractmethod
     def accepts(self) -> str:
         """What is accepted, as a phrase that follows 'accepted:'."""
-        raise NotImplementedError
 
+    @abstractmethod
     def from_text(self, text: str) -> T:
         """Read the text of an environment variable, a file or an option."""
-        raise NotImplementedError
 
     def from_toml(self, value: object) -> T:
         """Read a value that TOML has already given a type."""
