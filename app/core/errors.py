@@ -33,6 +33,31 @@ class BadRequest(AppError):
     code = "BAD_REQUEST"
 
 
+class ValidationFailed(AppError):
+    """Some values are missing or not allowed."""
+
+    status = 400
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        """`fields` maps the name of each wrong field to what is wrong with it, in sentences for a person."""
+        super().__init__(details=fields)
+
+
+class Unauthorized(AppError):
+    """Sign in first, or send valid credentials."""
+
+    status = 401
+    code = "UNAUTHORIZED"
+
+
+class Forbidden(AppError):
+    """You may not do this."""
+
+    status = 403
+    code = "FORBIDDEN"
+
+
 class NotFound(AppError):
     """There is nothing at this address."""
 
@@ -61,6 +86,48 @@ class Conflict(AppError):
     code = "CONFLICT"
 
 
+class PayloadTooLarge(AppError):
+    """The body of the request is too large."""
+
+    status = 413
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class UriTooLong(AppError):
+    """The address of the request is too long."""
+
+    status = 414
+    code = "URI_TOO_LONG"
+
+
+class UnsupportedMediaType(AppError):
+    """The body of the request is not of a type that is read here."""
+
+    status = 415
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class Unprocessable(AppError):
+    """This Idempotency-Key was used with another request."""
+
+    status = 422
+    code = "UNPROCESSABLE"
+
+
+class RateLimited(AppError):
+    """Too many requests; please slow down."""
+
+    status = 429
+    code = "RATE_LIMITED"
+
+
+class HeadersTooLarge(AppError):
+    """The headers of the request are too large or too many."""
+
+    status = 431
+    code = "HEADERS_TOO_LARGE"
+
+
 class InternalError(AppError):
     """Something went wrong on our side."""
 
@@ -71,8 +138,38 @@ class Panic(AppError):
     code = "PANIC"
 
 
+class NotImplementedHere(AppError):
+    """The request asks for a feature of HTTP that this service does not have."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
+
+
 class ServiceUnavailable(AppError):
     """A service that is needed here does not answer; please try again shortly."""
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
+
+
+# Every kind there is: what the documentation lists, and all that a client may ever see as a `code`.
+CATALOGUE: tuple[type[AppError], ...] = (
+    BadRequest,
+    ValidationFailed,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    Conflict,
+    PayloadTooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    Unprocessable,
+    RateLimited,
+    HeadersTooLarge,
+    InternalError,
+    Panic,
+    NotImplementedHere,
+    ServiceUnavailable,
+)

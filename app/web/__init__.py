@@ -1,5 +1,50 @@
-"""The HTTP edge: errors to JSON, deadlines, CORS; what a browser or client meets."""
+"""The HTTP edge: what a browser or client meets, and how a feature declares its routes."""
 
 from app.web.application import Application, resources
+from app.web.audience import current_caller
+from app.web.callers import Authenticator, Caller
+from app.web.endpoint import Endpoint, endpoint
+from app.web.policy import (
+    ADMIN,
+    HOUR,
+    KIB,
+    MIB,
+    MINUTE,
+    PAGE,
+    PROBE,
+    PUBLIC,
+    SCRAPE,
+    SECOND,
+    SIGNED_IN,
+    Audience,
+    By,
+    Limit,
+    Policy,
+)
+from app.web.security_headers import page_policy
 
-__all__ = ["Application", "resources"]
+__all__ = [
+    "ADMIN",
+    "HOUR",
+    "KIB",
+    "MIB",
+    "MINUTE",
+    "PAGE",
+    "PROBE",
+    "PUBLIC",
+    "SCRAPE",
+    "SECOND",
+    "SIGNED_IN",
+    "Application",
+    "Audience",
+    "Authenticator",
+    "By",
+    "Caller",
+    "Endpoint",
+    "Limit",
+    "Policy",
+    "current_caller",
+    "endpoint",
+    "page_policy",
+    "resources",
+]

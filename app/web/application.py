@@ -1,18 +1,36 @@
-"""The Quart application that ends every handler: in time, after a panic, and when the process stops."""
+"""The Quart application: holds every route to its policy, and ends every handler, whatever happens in it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import is_dataclass
+from typing import Any, Protocol
 
-from quart import Quart, Websocket, current_app
+from quart import Quart, Request, Response, Websocket, current_app
 from quart.ctx import RequestContext, WebsocketContext
-from quart.typing import ResponseTypes
+from quart.globals import request_ctx
+from quart.typing import ResponseReturnValue, ResponseTypes
 
 from app.core.errors import AppError, RequestTimeout, ServiceUnavailable
+from app.core.json import dumps
 from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources
+from app.web.endpoint import UNDECLARED, Endpoint, declared
 from app.web.errors import error_response, install_error_handlers, panic_response
+from app.web.exchange import exchange_of
+from app.web.policy import Policy
 from app.web.requests import JsonRequest
+
+# Passes a request whose route is known, or raises the `AppError` that refuses it.
+Gate = Callable[[Request, Endpoint], Awaitable[None]]
+Answering = Callable[[], Awaitable[ResponseTypes]]
+
+
+class Around(Protocol):
+    """Runs the handler inside something of its own, such as a transaction."""
+
+    async def __call__(self, request: Request, endpoint: Endpoint, answer: Answering) -> ResponseTypes: ...
 
 
 class Restarting(ServiceUnavailable):
@@ -32,6 +50,9 @@ class Application(Quart):
         """`request_timeout` is in seconds, from the parsed head to the finished handler."""
         super().__init__(import_name, static_folder=None)
         self.request_timeout = request_timeout
+        self.gates: Sequence[Gate] = ()
+        self.around: Around | None = None
+        self.endpoints: dict[str, Endpoint] = {}
         self.lifecycle = lifecycle
         self.resources: Resources | None = None
         self.requests: set[asyncio.Task[object]] = set()
@@ -49,8 +70,9 @@ class Application(Quart):
             self._cut.discard(task)
 
     async def _answer(self, task: asyncio.Task[object], context: RequestContext | None) -> ResponseTypes:
+        policy = self._note_route((context or request_ctx).request)
         try:
-            async with asyncio.timeout(self.request_timeout):
+            async with asyncio.timeout(policy.timeout or self.request_timeout):
                 return await super().full_dispatch_request(context)
         except TimeoutError:
             return await self._finish(RequestTimeout(), context)
@@ -60,6 +82,45 @@ class Application(Quart):
             # Quart's error handlers have had their turn: what comes here is an answer that could not be made, or
             # one of those that would end the process for all other requests.
             return await self.finalize_request(panic_response(error), context, from_error_handler=True)
+
+    def _note_route(self, request: Request) -> Policy:
+        """Tell the layers outside which route this is; of none, the address is counted under no name."""
+        if request.url_rule is None:
+            return UNDECLARED.policy
+        policy = self.endpoint_of(request).policy
+        exchange = exchange_of(request.scope)
+        exchange.route, exchange.logged = request.url_rule.rule, policy.counted
+        return policy
+
+    def endpoint_of(self, request: Request) -> Endpoint:
+        """The declaration of the route that answers `request`, which must have one."""
+        name = request.endpoint or ""
+        endpoint = self.endpoints.get(name)
+        if endpoint is None:
+            endpoint = self.endpoints[name] = declared(self.view_functions[name]) or UNDECLARED
+        return endpoint
+
+    async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
+        """Through the gates to the handler; an unknown address and a question for the options need none."""
+        request: Request = (request_context or request_ctx).request
+        if request.routing_exception is not None or _asks_for_options(request):
+            return await super().dispatch_request(request_context)
+        endpoint = self.endpoint_of(request)
+        for gate in self.gates:
+            await gate(request, endpoint)
+
+        async def answer() -> ResponseTypes:
+            return await self.make_response(await super(Application, self).dispatch_request(request_context))
+
+        return await answer() if self.around is None else await self.around(request, endpoint, answer)
+
+    async def make_response(self, result: Any) -> ResponseTypes:  # noqa: ANN401  (whatever a handler may return)
+        """Besides what Quart takes: a dataclass, alone or before a status, which leaves as JSON."""
+        value, *rest = result if isinstance(result, tuple) else (result,)
+        if is_dataclass(value):
+            value = Response(dumps(value), content_type="application/json")
+            result = (value, *rest) if rest else value
+        return await super().make_response(result)
 
     async def _cancelled(
         self, task: asyncio.Task[object], error: asyncio.CancelledError, context: RequestContext | None
@@ -117,3 +178,8 @@ def resources() -> Resources:
     if opened is None:
         raise RuntimeError("The application has no open resources: it was built for its routes only.")
     return opened
+
+
+def _asks_for_options(request: Request) -> bool:
+    """True where Quart answers by itself; a route that declares OPTIONS is a route like any other."""
+    return request.method == "OPTIONS" and bool(request.url_rule and request.url_rule.provide_automatic_options)

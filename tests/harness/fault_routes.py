@@ -15,12 +15,13 @@ from sqlalchemy import text
 
 from app.core.redis import RedisUnavailable
 from app.feature import Feature
-from app.web import Application, resources
+from app.web import PUBLIC, Application, endpoint, resources
 
 routes = Blueprint("faults", __name__, url_prefix="/test")
 
 
 @routes.get("/slow")
+@endpoint(PUBLIC)
 async def slow() -> dict[str, Any]:
     """Answer after `?seconds=`."""
     await asyncio.sleep(float(request.args["seconds"]))
@@ -28,6 +29,7 @@ async def slow() -> dict[str, Any]:
 
 
 @routes.get("/query")
+@endpoint(PUBLIC)
 async def query() -> dict[str, Any]:
     """Keep a connection busy for `?seconds=` (none: the quickest query there is)."""
     seconds = float(request.args.get("seconds", 0))
@@ -36,6 +38,7 @@ async def query() -> dict[str, Any]:
 
 
 @routes.put("/entries")
+@endpoint(PUBLIC)
 async def make_entries() -> dict[str, Any]:
     """Make the table that `write` writes to; ask for it once, first."""
     await resources().database.execute(text("CREATE TABLE IF NOT EXISTS test_entries (name text PRIMARY KEY)"))
@@ -43,6 +46,7 @@ async def make_entries() -> dict[str, Any]:
 
 
 @routes.post("/entries/<name>")
+@endpoint(PUBLIC)
 async def write(name: str) -> tuple[dict[str, Any], int]:
     """Write one row in a transaction, kept open for `?seconds=`; a name can be written once."""
     db = resources().database
@@ -53,6 +57,7 @@ async def write(name: str) -> tuple[dict[str, Any], int]:
 
 
 @routes.get("/redis")
+@endpoint(PUBLIC)
 async def redis() -> dict[str, Any]:
     """Ask Redis for something the answer can do without; how long that took, but for what a busy machine added."""
     client, began, late = resources().redis, monotonic(), [0.0]
@@ -68,17 +73,20 @@ async def redis() -> dict[str, Any]:
 
 
 @routes.get("/crash")
+@endpoint(PUBLIC)
 async def crash() -> Response:
     raise RuntimeError("a crash on purpose, with canary-secret-in-an-error")
 
 
 @routes.get("/exit")
+@endpoint(PUBLIC)
 async def leave() -> Response:
     """What stops a stock server: SystemExit out of a handler."""
     sys.exit(3)
 
 
 @routes.get("/inside")
+@endpoint(PUBLIC)
 async def inside() -> dict[str, Any]:
     """What the process holds, to be compared before and after a fault."""
     return {
@@ -90,6 +98,7 @@ async def inside() -> dict[str, Any]:
 
 
 @routes.get("/flood")
+@endpoint(PUBLIC)
 async def flood() -> tuple[AsyncGenerator[bytes, None], dict[str, str]]:
     """A body without an end, for a client that does not read it."""
 
@@ -101,6 +110,7 @@ async def flood() -> tuple[AsyncGenerator[bytes, None], dict[str, str]]:
 
 
 @routes.websocket("/echo")
+@endpoint(PUBLIC)
 async def echo() -> None:
     while True:
         await websocket.send(await websocket.receive())

@@ -14,14 +14,18 @@ from .kinds import (
     Choice,
     Flag,
     Host,
+    HttpUrl,
     Identifier,
     Kind,
     LogLevels,
     Name,
+    Network,
+    Networks,
     Origins,
     RedisUrl,
     Seconds,
     SecretText,
+    Share,
     WholeNumber,
 )
 from .secret import Secret, SecretUrl
@@ -114,6 +118,22 @@ def log_levels(default: str, sentence: str) -> str:
 def origins(sentence: str) -> tuple[str, ...]:
     """A list of web origins, empty by default."""
     return setting(Origins(), (), sentence)
+
+
+def networks(default: str, sentence: str) -> tuple[Network, ...]:
+    """A list of IP networks; `default` is written as in a variable."""
+    kind = Networks()
+    return setting(kind, kind.from_text(default), sentence)
+
+
+def share(default: float, sentence: str) -> float:
+    """A number from 0 to 1."""
+    return setting(Share(), default, sentence)
+
+
+def http_url(sentence: str) -> str:
+    """The address of another HTTP service, none by default."""
+    return setting(HttpUrl(), "", sentence)
 
 
 def redis_url(default: str, sentence: str) -> SecretUrl:

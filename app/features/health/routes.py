@@ -9,12 +9,13 @@ from quart import Blueprint, Response
 
 from app.core.version import VERSION
 from app.features.health.checks import CHECKS, OPTIONAL
-from app.web import resources
+from app.web import PROBE, endpoint, resources
 
 routes = Blueprint("health", __name__, url_prefix="/health")
 
 
 @routes.get("")
+@endpoint(PROBE, answers={200: None, 503: None})
 async def overview() -> Response:
     """Say to a person which part is down; 503 while any is."""
     database, redis = resources().database_probe.result, resources().redis_probe.result
@@ -30,12 +31,14 @@ async def overview() -> Response:
 
 
 @routes.get("/live")
+@endpoint(PROBE)
 async def live() -> Response:
     """Answer as long as the event loop turns; a restart would mend nothing else."""
     return _json({"status": "ok"}, 200)
 
 
 @routes.get("/ready")
+@endpoint(PROBE, answers={200: None, 503: None})
 async def ready() -> Response:
     """Tell the balancer whether to send work here, with the reason for each check that fails."""
     reasons = {name: check(resources()) for name, check in CHECKS.items()}

@@ -2,9 +2,11 @@
 
 from .choices import Choice, Flag
 from .database_url import DatabaseUrl
+from .http_url import HttpUrl
 from .kind import Kind
 from .log_levels import LogLevels
-from .numbers import Seconds, WholeNumber
+from .networks import Network, Networks
+from .numbers import Seconds, Share, WholeNumber
 from .origins import Origins
 from .redis_url import RedisUrl
 from .secrets import SecretText
@@ -15,13 +17,17 @@ __all__ = [
     "DatabaseUrl",
     "Flag",
     "Host",
+    "HttpUrl",
     "Identifier",
     "Kind",
     "LogLevels",
     "Name",
+    "Network",
+    "Networks",
     "Origins",
     "RedisUrl",
     "Seconds",
     "SecretText",
+    "Share",
     "WholeNumber",
 ]

@@ -1,4 +1,4 @@
-"""Whole numbers and durations, with bounds."""
+"""Whole numbers, durations and shares, with bounds."""
 
 from __future__ import annotations
 
@@ -78,6 +78,36 @@ class Seconds(Kind[float]):
     def _within(self, value: float) -> float:
         if not self.low <= value <= self.high:
             raise Rejected(f"{value:g} is {'below' if value < self.low else 'above'} the bounds")
+        return value
+
+
+@dataclass(frozen=True)
+class Share(Kind[float]):
+    """A part of the whole, from none (0) to all of it (1)."""
+
+    @property
+    def accepts(self) -> str:
+        return "a number from 0 to 1"
+
+    def from_text(self, text: str) -> float:
+        if not DECIMAL.fullmatch(text):
+            raise Rejected(f"{quote(text)} is not a number from 0 to 1")
+        return self._within(float(text))
+
+    def from_toml(self, value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise Rejected(f"{describe(value)} is not a number from 0 to 1")
+        return self._within(float(value))
+
+    def to_text(self, value: float) -> str:
+        return f"{value:.12f}".rstrip("0").removesuffix(".")
+
+    def to_json(self, value: float) -> object:
+        return value
+
+    def _within(self, value: float) -> float:
+        if not 0 <= value <= 1:
+            raise Rejected(f"{value:g} is {'below' if value < 0 else 'above'} the bounds")
         return value
 
 

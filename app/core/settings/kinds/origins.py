@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from app.core.settings.faults import Rejected, quote
 
-from .kind import Kind, describe
+from .lists import ListKind
 from .text import HOST_NAME, is_address
 
 Origin = str
@@ -18,42 +17,15 @@ PATH = re.compile(r"(https?://[^/?#]+)[/?#].*", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Origins(Kind[tuple[Origin, ...]]):
-    """Origins in the form in which browsers send them; a later layer replaces the list, never adds to it."""
+class Origins(ListKind[Origin]):
+    """Origins in the form in which browsers send them."""
 
     @property
     def accepts(self) -> str:
         return "origins such as https://example.com, as 'a,b' or as JSON"
 
-    def from_text(self, text: str) -> tuple[Origin, ...]:
-        if text.lstrip().startswith("["):
-            return self.from_toml(_json(text))
-        return _distinct([part.strip() for part in text.split(",")] if text.strip() else [])
-
-    def from_toml(self, value: object) -> tuple[Origin, ...]:
-        if not isinstance(value, list):
-            raise Rejected(f"{describe(value)} is not an array of strings")
-        for item in value:
-            if not isinstance(item, str):
-                raise Rejected(f"{describe(item)} in the array is not a string")
-        return _distinct(value)
-
-    def to_text(self, value: tuple[Origin, ...]) -> str:
-        return ",".join(value)
-
-    def to_json(self, value: tuple[Origin, ...]) -> object:
-        return list(value)
-
-
-def _json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Rejected(f"{quote(text)} is not a JSON array") from None
-
-
-def _distinct(items: list[str]) -> tuple[Origin, ...]:
-    return tuple(dict.fromkeys(map(parse_origin, items)))
+    def item(self, text: str) -> Origin:
+        return parse_origin(text)
 
 
 def parse_origin(text: str) -> Origin:

@@ -6,11 +6,6 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telemetry:
-    """Traces and metrics."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Browser sessions."""
 
@@ -28,11 +23,6 @@ class Jwt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Oidc:
     """Tokens that another issuer signs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
-    """How often a caller may call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.settings import declare
+from app.core.settings.kinds import Network
 
 
 class EventLoop(StrEnum):
@@ -24,6 +25,25 @@ class Server:
     port: int = declare.whole(8000, 0, 65535, "Port to listen on; 0 takes any free one, which the log names.")
     backlog: int = declare.whole(2048, 1, 65535, "Connections the kernel holds before the server accepts them.")
     request_timeout: float = declare.seconds(30.0, 0.1, 3600, "A request that takes longer is answered with 408.")
+    body_limit: int = declare.whole(
+        1_048_576,
+        0,
+        1_073_741_824,
+        "Largest body of a request in bytes, unless its route says otherwise; a larger one is answered with 413.",
+    )
+    body_timeout: float = declare.seconds(
+        10.0,
+        0.1,
+        3600,
+        "A body that has not arrived by then is answered with 408; every KiB of it gives a second more.",
+    )
+    max_in_flight: int = declare.whole(
+        1000, 1, 100_000, "Most requests one process works on at a time; others are answered with 503 at once."
+    )
+    trusted_proxies: tuple[Network, ...] = declare.networks(
+        "",
+        "Networks of the proxies in front; only from these are `X-Forwarded-For` and `X-Forwarded-Proto` believed.",
+    )
     shutdown_timeout: float = declare.seconds(
         30.0, 0, 3600, "How long running requests may take to finish when the server stops, before they are cut."
     )

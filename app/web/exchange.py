@@ -1,0 +1,32 @@
+"""One request and its answer, as the layers of the edge tell each other about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.ids import new_id
+from app.web.callers import Caller
+
+KEY = "plinth.exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of a request so far; each field is written by one layer and read by those outside it."""
+
+    request_id: str
+    client: str = ""  # the address the request came from, beyond trusted proxies
+    scheme: str = "http"
+    route: str | None = None  # the template of the path, None where no route matched
+    logged: bool = True  # False for probes and metrics, which would bury the rest
+    caller: Caller | None = None  # None until somebody was asked to say, and on public routes
+
+
+def exchange_of(scope: Any) -> Exchange:  # noqa: ANN401  (a dict, but typed differently by each library)
+    """The exchange of an ASGI scope; where no layer began one (an application without its edge), a new one."""
+    exchange = scope.get(KEY)
+    if not isinstance(exchange, Exchange):
+        client = scope.get("client")
+        exchange = scope[KEY] = Exchange(str(new_id()), client[0] if client else "", scope.get("scheme", "http"))
+    return exchange
