@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from .declarations import DATABASE_URL, SETTINGS, STORED
 from .faults import Fault, Rejected
-from .kinds import Kind, Origins
+from .kinds import Kind
 from .layer import Given, Layer
 
 
@@ -82,11 +82,11 @@ def _keep_out_of_git(kind: Kind[Any], value: object, given: Given) -> None:
 
 def _parse(kind: Kind[Any], given: Given) -> object:
     if not given.text:
-        if given.value == "":
+        if given.value == "" and not (kind.takes_empty and kind.toml_type == "a string"):
             raise Rejected("the string is empty; leave the key out to keep the default")
         return kind.from_toml(given.value)
     text = str(given.value)
-    if not text and not isinstance(kind, Origins):
+    if not text and not kind.takes_empty:
         raise Rejected("the value is empty; leave the name out to keep the default")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise Rejected("the value is not text in UTF-8")

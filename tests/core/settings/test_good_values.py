@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from app.core.settings import EventLoop, PoolerMode, SslMode
@@ -47,6 +49,31 @@ CASES: dict[str, tuple[Given, str, object]] = {
         "server.cors_origins",
         ("https://a.example", "http://a.example"),
     ),
+    "no networks": (env(APP_SERVER__TRUSTED_PROXIES=""), "server.trusted_proxies", ()),
+    "networks": (
+        env(APP_SERVER__TRUSTED_PROXIES="10.0.0.0/8, fd00::/8,10.0.0.0/8"),
+        "server.trusted_proxies",
+        (ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
+    ),
+    "an address alone": (
+        shared('[default.server]\ntrusted_proxies = ["192.0.2.7"]'),
+        "server.trusted_proxies",
+        (ip_network("192.0.2.7/32"),),
+    ),
+    "networks in JSON": (
+        env(APP_TELEMETRY__NETWORKS='["::1"]'),
+        "telemetry.networks",
+        (ip_network("::1/128"),),
+    ),
+    "a collector": (
+        env(APP_TELEMETRY__OTLP_ENDPOINT="http://otel:4318/"),
+        "telemetry.otlp_endpoint",
+        "http://otel:4318",
+    ),
+    "no collector": (env(APP_TELEMETRY__OTLP_ENDPOINT=""), "telemetry.otlp_endpoint", ""),
+    "no collector in TOML": (shared('[default.telemetry]\notlp_endpoint = ""'), "telemetry.otlp_endpoint", ""),
+    "a share": (env(APP_TELEMETRY__SAMPLE="0.25"), "telemetry.sample", 0.25),
+    "a share in TOML": (shared("[default.telemetry]\nsample = 1"), "telemetry.sample", 1.0),
     "a level": (env(LOG_LEVEL="DEBUG"), "log.level", "debug"),
     "levels": (env(LOG_LEVEL="info, app.web=Debug"), "log.level", "info,app.web=debug"),
     "a level for one logger alone": (env(LOG_LEVEL="app=debug"), "log.level", "app=debug"),

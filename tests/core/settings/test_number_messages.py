@@ -20,6 +20,24 @@ CASES = {
         env(APP_DATABASE__POOL_MAX="lots"),
         said("database.pool_max", "'lots' is not a whole number", "environment (APP_DATABASE__POOL_MAX)", UP_TO_1000),
     ),
+    "a word for a share": (
+        env(APP_TELEMETRY__SAMPLE="all"),
+        said(
+            "telemetry.sample",
+            "'all' is not a number from 0 to 1",
+            "environment (APP_TELEMETRY__SAMPLE)",
+            "a number from 0 to 1",
+        ),
+    ),
+    "a share above the whole": (
+        env(APP_TELEMETRY__SAMPLE="1.5"),
+        said(
+            "telemetry.sample",
+            "1.5 is above the bounds",
+            "environment (APP_TELEMETRY__SAMPLE)",
+            "a number from 0 to 1",
+        ),
+    ),
     "a number with a unit": (
         env(APP_DATABASE__POOL_MAX="20 connections"),
         said(

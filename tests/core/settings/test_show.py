@@ -16,13 +16,16 @@ from app.core.settings.kinds import (
     Choice,
     Flag,
     Host,
+    HttpUrl,
     Identifier,
     Kind,
     LogLevels,
     Name,
+    Networks,
     Origins,
     RedisUrl,
     Seconds,
+    Share,
     WholeNumber,
 )
 from app.core.settings.kinds.log_levels import LEVELS
@@ -39,7 +42,7 @@ def test_every_setting_is_shown_with_its_origin(project: Project) -> None:
     assert "level                        debug               --set" in page
     assert f"password                     {MASK}          environment (DB_PASSWORD)" in page
     assert "cors_origins                 (none)              default" in page
-    assert len([line for line in page if line and not line.startswith("[")]) == len(STORED) + 1
+    assert len([line for line in page if line and not line.startswith(("[", " "))]) == len(STORED) + 1
 
 
 def test_it_is_readable_at_100_columns(project: Project) -> None:
@@ -101,6 +104,9 @@ TEXTS: dict[type[Kind[Any]], Callable[[Any], st.SearchStrategy[str]]] = {
     Identifier: lambda _: st.text("aé ß'\"", min_size=1, max_size=20),
     LogLevels: lambda _: st.sampled_from(LEVELS).map(lambda level: f"info,app={level}"),
     Origins: lambda _: st.lists(st.sampled_from(["https://a.example", "http://b.example:8080"])).map(",".join),
+    Networks: lambda _: st.lists(st.sampled_from(["10.0.0.0/8", "::1", "192.0.2.0/24"])).map(",".join),
+    HttpUrl: lambda _: st.sampled_from(["", "http://otel:4318"]),
+    Share: lambda _: st.integers(0, 1000).map(lambda number: f"{number / 1000:.3f}"),
     RedisUrl: lambda _: st.just("redis://cache/3"),
 }
 

@@ -13,6 +13,8 @@ EMPTY = "the value is empty; leave the name out to keep the default"
 IDENTIFIER = "1 to 63 bytes of printable text"
 LEVELS = "a level, or 'info,app=debug,databases=warning'; levels are debug info warning error critical"
 NAME = "1 to 40 printable ASCII characters without spaces"
+COLLECTOR = "http://host:port/path, https:// for TLS, or nothing"
+NETWORKS = "networks such as 10.0.0.0/8 or fd00::/8, as 'a,b' or as JSON"
 ORIGINS = "origins such as https://example.com, as 'a,b' or as JSON"
 SECRET = "any text without NUL characters"
 
@@ -112,6 +114,52 @@ CASES = {
     "a comma too many": (
         env(LOG_LEVEL="info,"),
         said("log.level", "'' is not a level", "environment (LOG_LEVEL)", LEVELS),
+    ),
+    "a host for a network": (
+        env(APP_SERVER__TRUSTED_PROXIES="10.0.0.0/8,proxy.internal"),
+        said(
+            "server.trusted_proxies",
+            "'proxy.internal' is not a network",
+            "environment (APP_SERVER__TRUSTED_PROXIES)",
+            NETWORKS,
+        ),
+    ),
+    "an address with the size of its network": (
+        env(APP_SERVER__TRUSTED_PROXIES="10.1.2.3/8"),
+        said(
+            "server.trusted_proxies",
+            "'10.1.2.3/8' is not a network",
+            "environment (APP_SERVER__TRUSTED_PROXIES)",
+            NETWORKS,
+            "10.0.0.0/8",
+        ),
+    ),
+    "a collector without a scheme": (
+        env(APP_TELEMETRY__OTLP_ENDPOINT="otel:4318"),
+        said(
+            "telemetry.otlp_endpoint",
+            "this is not a URL",
+            "environment (APP_TELEMETRY__OTLP_ENDPOINT)",
+            COLLECTOR,
+        ),
+    ),
+    "a collector without a host": (
+        env(APP_TELEMETRY__OTLP_ENDPOINT="http://"),
+        said(
+            "telemetry.otlp_endpoint",
+            "the URL names no host",
+            "environment (APP_TELEMETRY__OTLP_ENDPOINT)",
+            COLLECTOR,
+        ),
+    ),
+    "a collector with a login, which is not repeated": (
+        env(APP_TELEMETRY__OTLP_ENDPOINT="http://me:hunter2@otel:4318"),
+        said(
+            "telemetry.otlp_endpoint",
+            "the URL holds a login, which would be shown wherever the settings are",
+            "environment (APP_TELEMETRY__OTLP_ENDPOINT)",
+            COLLECTOR,
+        ),
     ),
     "any origin": (
         env(CORS_ORIGINS="*"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.core.settings.faults import Rejected
 
@@ -15,6 +16,8 @@ SCHEMES = ("http", "https")
 @dataclass(frozen=True)
 class HttpUrl(Kind[str]):
     """http:// or https:// with a host; no login in it, since it is shown; empty for none."""
+
+    takes_empty: ClassVar[bool] = True
 
     @property
     def accepts(self) -> str:

@@ -21,6 +21,8 @@ class Kind(ABC, Generic[T]):
     secret: ClassVar[bool] = False
     # What a TOML value should have been, for kinds that are written as a string there.
     toml_type: ClassVar[str] = "a string"
+    # Whether nothing at all is a value: an empty list, or the address of a service that is not used.
+    takes_empty: ClassVar[bool] = False
 
     @property
     @abstractmethod

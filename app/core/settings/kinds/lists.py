@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from app.core.settings.faults import Rejected, quote
 
@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 class ListKind(Kind[tuple[T, ...]]):
     """A list whose items are all of one kind; an item given twice counts once."""
+
+    toml_type: ClassVar[str] = "an array of strings"
+    takes_empty: ClassVar[bool] = True
 
     @abstractmethod
     def item(self, text: str) -> T:
@@ -27,7 +30,7 @@ class ListKind(Kind[tuple[T, ...]]):
 
     def from_toml(self, value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
-            raise Rejected(f"{describe(value)} is not an array of strings")
+            raise Rejected(f"{describe(value)} is not {self.toml_type}")
         for item in value:
             if not isinstance(item, str):
                 raise Rejected(f"{describe(item)} in the array is not a string")
