@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast, get_type_hints
 
 from quart.globals import request_ctx
@@ -48,14 +49,20 @@ def endpoint(
     """
 
     def declare(handler: View) -> View:
-        hints = get_type_hints(handler)
-        body, query = hints.get("body"), hints.get("query")
+        body, query = _annotation(handler, "body"), _annotation(handler, "query")
         view: Callable[..., Awaitable[Any]] = _parsing(handler, body, query) if body or query else handler
         declared = Endpoint(policy, body, query, dict(answers or {200: None}), errors, inspect.getdoc(handler) or "")
         setattr(view, ATTRIBUTE, declared)
         return cast(View, view)
 
     return declare
+
+
+def _annotation(handler: Callable[..., Any], parameter: str) -> Any:  # noqa: ANN401  (a class, or None)
+    """What one parameter is to be; the other annotations may name types that are imported for the checker only."""
+    alone = {name: hint for name, hint in inspect.get_annotations(handler).items() if name == parameter}
+    holder = SimpleNamespace(__annotations__=alone)
+    return get_type_hints(holder, getattr(handler, "__globals__", {}), include_extras=True).get(parameter)
 
 
 def _parsing(handler: View, body: type[Any] | None, query: type[Any] | None) -> Callable[..., Awaitable[Any]]:
