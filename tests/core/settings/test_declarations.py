@@ -84,6 +84,8 @@ def test_the_example_with_every_line_uncommented_gives_the_defaults(project: Pro
         "APP_DATABASE__URL",
         "APP_DATABASE__PASSWORD",
         "APP_SERVER__CORS_ORIGINS",
+        "APP_SERVER__TRUSTED_PROXIES",
+        "APP_TELEMETRY__OTLP_ENDPOINT",
     }
     project.write(".env", "\n".join(filled))
 
