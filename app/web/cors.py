@@ -8,6 +8,8 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 METHODS = b"GET, POST, PUT, DELETE, PATCH"
 HEADERS = b"Content-Type, Authorization"
+# What a page's script may read of an answer, besides the few headers that browsers always show it.
+EXPOSED = b"X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining"
 MAX_AGE = b"3600"  # seconds a browser may keep a preflight's answer
 
 
@@ -46,7 +48,12 @@ def _response_headers(allowed: bytes | None) -> list[tuple[bytes, bytes]]:
     vary = [(b"vary", b"Origin")]
     if allowed is None:
         return vary
-    return [*vary, (b"access-control-allow-origin", allowed), (b"access-control-allow-credentials", b"true")]
+    return [
+        *vary,
+        (b"access-control-allow-origin", allowed),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", EXPOSED),
+    ]
 
 
 async def _answer_preflight(allowed: bytes, send: ASGISendCallable) -> None:

@@ -111,3 +111,11 @@ async def a_page_of_the_shop_may_call(trial: Trial) -> str | None:
     answer = await app.test_client().get("/health/live", headers={"Origin": "https://shop.example"})
 
     return answer.headers.get("Access-Control-Allow-Origin")
+
+
+@shows("server.trusted_proxies", {"127.0.0.1": "max-age=31536000; includeSubDomains", "10.0.0.0/8": None})
+async def a_proxy_here_is_believed_to_speak_tls(trial: Trial) -> str | None:
+    async with serving(trial.settings(ANY_PORT), health.feature) as served, httpx.AsyncClient() as client:
+        answer = await client.get(f"{served.url}/health/live", headers={"X-Forwarded-Proto": "https"})
+
+    return answer.headers.get("Strict-Transport-Security")

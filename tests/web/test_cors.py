@@ -40,6 +40,7 @@ async def test_answers_and_errors_carry_the_headers(application: Application, se
         answer = await client.get(path, headers={"Origin": LISTED})
 
     assert answer.headers["access-control-allow-origin"] == LISTED
+    assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
     assert answer.headers["vary"] == "Origin"
 
 
