@@ -61,7 +61,7 @@ class TrustedProxies:
 
 
 def _peer(scope: Scope) -> str:
-    client = None if scope["type"] == "lifespan" else scope["client"]
+    client = None if scope["type"] == "lifespan" else scope.get("client")
     return client[0] if client else ""
 
 

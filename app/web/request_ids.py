@@ -27,7 +27,7 @@ class RequestIds:
             await self.app(scope, receive, send)
             return
         request_id = _incoming(scope["headers"]) or str(new_id())
-        client = scope["client"]
+        client = scope.get("client")
         state: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets a server's users add keys
         state[KEY] = Exchange(request_id, client[0] if client else "", scope["scheme"])
         # The server gives each request a task of its own, so the binding ends with it.
