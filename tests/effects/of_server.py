@@ -118,4 +118,5 @@ async def a_proxy_here_is_believed_to_speak_tls(trial: Trial) -> str | None:
     async with serving(trial.settings(ANY_PORT), health.feature) as served, httpx.AsyncClient() as client:
         answer = await client.get(f"{served.url}/health/live", headers={"X-Forwarded-Proto": "https"})
 
-    return answer.headers.get("Strict-Transport-Security")
+    said: str | None = answer.headers.get("Strict-Transport-Security")
+    return said

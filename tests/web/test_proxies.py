@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -125,7 +126,7 @@ async def test_the_stock_middleware_believes_anybody() -> None:
         seen.append((request.scope["client"], request.scope["scheme"]))
         return ""
 
-    app = ProxyFixMiddleware(stock, mode="legacy", trusted_hops=1)  # type: ignore[arg-type]  # Quart is one
+    app: Any = ProxyFixMiddleware(stock, mode="legacy", trusted_hops=1)
     scheme = [("X-Forwarded-For", "not an address"), ("X-Forwarded-Proto", "javascript")]
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=("198.51.100.1", 1)),
