@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
 import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from app.core.database import translate
 from app.core.errors import AppError, BadRequest, InternalError, MethodNotAllowed, NotFound, Panic, RequestTimeout
+from app.web.refusal import error_body
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +24,11 @@ KINDS: dict[int, type[AppError]] = {
 
 def error_response(error: AppError, *, status: int | None = None) -> Response:
     """The one error body of the service."""
-    body: dict[str, Any] = {"error": error.message, "code": error.code}
-    if error.details:
-        body["details"] = error.details
-    response = Response(orjson.dumps(body), status or error.status, content_type="application/json")
+    response = Response(error_body(error), status or error.status, content_type="application/json")
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    if response.status_code == Unauthorized.status:
+        response.headers["WWW-Authenticate"] = "Bearer"  # which a 401 must name (RFC 9110, 15.5.2)
     return response
 
 
