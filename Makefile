@@ -27,6 +27,10 @@ run: install ## Run the real thing: PostgreSQL, Redis, migrations, server (no Do
 test: install ## Run every test (testcontainers if Docker answers, else embedded services)
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
+.PHONY: bench-edge
+bench-edge: install ## Show what the HTTP edge costs a request, layer by layer
+	@$(BIN)/python -m bench.edge
+
 check: install ## Format, lint, types, import contracts: what CI checks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Measurements, run by hand: figures of one run are ratios, never promises."""
