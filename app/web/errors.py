@@ -7,7 +7,16 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from app.core.database import translate
-from app.core.errors import AppError, BadRequest, InternalError, MethodNotAllowed, NotFound, Panic, RequestTimeout
+from app.core.errors import (
+    AppError,
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Panic,
+    RequestTimeout,
+    Unauthorized,
+)
 from app.web.refusal import error_body
 
 log = structlog.get_logger(__name__)
