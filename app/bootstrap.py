@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import app.tasks.tables  # noqa: F401  (fills the metadata)
 from app.feature import Feature
-from app.features import health, identity, memberships, welcome
+from app.features import health, identity, memberships, metrics, welcome
 
-FEATURES: tuple[Feature, ...] = (health.feature, identity.feature, memberships.feature, welcome.feature)
+FEATURES: tuple[Feature, ...] = (
+    health.feature,
+    metrics.feature,
+    identity.feature,
+    memberships.feature,
+    welcome.feature,
+)

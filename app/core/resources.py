@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from app.core.clock import Clock, SystemClock
 from app.core.database import Database, database_probe, open_database
 from app.core.lifecycle import Lifecycle
+from app.core.metrics import Metrics
 from app.core.migrations import migrate_up, schema_probe
+from app.core.observers import DatabaseObservers, RedisObservers
 from app.core.probe import Probe
 from app.core.redis import Redis, open_redis, redis_probe
 from app.core.settings import Settings
+from app.core.tracing import open_tracing
+
+if TYPE_CHECKING:  # imported where traces are on, and nowhere else
+    from app.core.tracing.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +36,8 @@ class Resources:
     settings: Settings
     lifecycle: Lifecycle
     clock: Clock
+    metrics: Metrics
+    tracing: Tracing | None
     database: Database
     database_probe: Probe
     schema_probe: Probe
@@ -43,21 +51,39 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
 
     Raises `DatabaseUnavailable`, `UnsupportedServer` or `MigrationError`; Redis may be down.
     """
-    clock = SystemClock()
+    clock, metrics = SystemClock(), Metrics()
     if settings.database.migrate_at_start:
         await migrate_up(settings.database)
     async with (
-        _closing("database", _open_pool(settings)) as database,
-        _closing("redis", open_redis(settings.redis)) as redis,
+        _tracing(settings, metrics) as tracing,
+        _closing("database", _pool(settings, metrics, tracing)) as database,
+        _closing("redis", _redis(settings, metrics, tracing)) as redis,
         _running(database_probe(database, clock=clock)) as of_database,
         _running(schema_probe(database, clock=clock)) as of_schema,
         _running(redis_probe(redis, clock=clock)) as of_redis,
+        _beside(metrics.loop_lag.run(), name="loop lag"),
     ):
-        yield Resources(settings, lifecycle, clock, database, of_database, of_schema, redis, of_redis)
+        metrics.follow_pool(database.stats)
+        metrics.follow_probes(of_database, of_schema, of_redis)
+        yield Resources(settings, lifecycle, clock, metrics, tracing, database, of_database, of_schema, redis, of_redis)
 
 
-def _open_pool(settings: Settings) -> AbstractAsyncContextManager[Database]:
-    return open_database(settings.database, application_name=settings.app.name, processes=settings.app.processes)
+def _tracing(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[Tracing | None]:
+    """The last to close, so that it sends what the others do at their end."""
+    if not settings.telemetry.otlp_endpoint:
+        return nullcontext()
+    return _closing("tracing", open_tracing(settings, metrics))
+
+
+def _pool(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> AbstractAsyncContextManager[Database]:
+    observer = DatabaseObservers(metrics.database, tracing.database) if tracing else metrics.database
+    name, processes = settings.app.name, settings.app.processes
+    return open_database(settings.database, application_name=name, processes=processes, observer=observer)
+
+
+def _redis(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> AbstractAsyncContextManager[Redis]:
+    observer = RedisObservers(metrics.redis, tracing.redis) if tracing else metrics.redis
+    return open_redis(settings.redis, observer=observer)
 
 
 @asynccontextmanager
@@ -78,9 +104,16 @@ async def _closing(name: str, opening: AbstractAsyncContextManager[T]) -> AsyncI
 async def _running(probe: Probe) -> AsyncIterator[Probe]:
     """Ask once before anybody reads the answer, then at intervals until the block ends."""
     await probe.check_once()
-    task = asyncio.create_task(probe.run(), name=f"probe {probe.name}")
-    try:
+    async with _beside(probe.run(), name=f"probe {probe.name}"):
         yield probe
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
+    """A task that lives as long as the block."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

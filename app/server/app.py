@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from app.core.lifecycle import Lifecycle
+from app.core.metrics import Metrics
 from app.core.settings import Settings
 from app.feature import Feature
 from app.web.application import Application
@@ -16,18 +18,30 @@ from app.web.proxies import TrustedProxies
 from app.web.request_ids import RequestIds
 from app.web.security_headers import SecurityHeaders
 from app.web.streaming import FairStreams
+from app.web.tracing import traced
+
+if TYPE_CHECKING:  # imported where traces are on, and nowhere else
+    from app.core.tracing.tracing import Tracing
 
 
 class UndeclaredRoute(Exception):
     """A route says nothing of who may call it: put `@endpoint(POLICY)` below its address."""
 
 
-def create_app(settings: Settings, features: Sequence[Feature], *, lifecycle: Lifecycle) -> Application:
+def create_app(
+    settings: Settings,
+    features: Sequence[Feature],
+    *,
+    lifecycle: Lifecycle,
+    metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
+) -> Application:
     """Mount every feature's routes inside the edge; `resources` are set by whoever opens them, before serving.
 
+    `metrics` and `tracing` are theirs, too; an application that is built for its routes only needs neither.
     Raises `UndeclaredRoute`, naming every route without a policy.
     """
-    server = settings.server
+    server, metrics = settings.server, metrics or Metrics()
     app = Application("app", request_timeout=server.request_timeout, lifecycle=lifecycle)
     app.json = OrjsonProvider(app)
     for feature in features:
@@ -37,11 +51,14 @@ def create_app(settings: Settings, features: Sequence[Feature], *, lifecycle: Li
     # The edge, from the outside in: what a request meets before its route is known ...
     edge = RequestIds(
         TrustedProxies(
-            SecurityHeaders(
-                Cors(
-                    FairStreams(app.asgi_app),
-                    origins=server.cors_origins,
+            traced(
+                SecurityHeaders(
+                    Cors(
+                        FairStreams(app.asgi_app),
+                        origins=server.cors_origins,
+                    ),
                 ),
+                tracing,
             ),
             networks=server.trusted_proxies,
         ),

@@ -110,7 +110,8 @@ async def _serve(
     # The port first: whether it is free is known at once, and nothing has to be undone.
     with open_listener(server.host, server.port, backlog=server.backlog) as listener:
         async with services(settings) as in_force, open_resources(in_force, lifecycle) as resources:
-            app = create_app(in_force, features, lifecycle=lifecycle)
+            metrics, tracing = resources.metrics, resources.tracing
+            app = create_app(in_force, features, lifecycle=lifecycle, metrics=metrics, tracing=tracing)
             app.resources = resources
             await _run_until_stopped(app, in_force, listener, on_listening)
     lifecycle.phase = Phase.STOPPED

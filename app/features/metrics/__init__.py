@@ -1,0 +1,8 @@
+"""Metrics: what a Prometheus scrapes."""
+
+from app.feature import Feature
+from app.features.metrics.routes import routes
+
+feature = Feature(name="metrics", routes=(routes,))
+
+__all__ = ["feature"]
