@@ -20,7 +20,7 @@ from app.core.exit_codes import ExitCode
 from app.core.migrations import MIGRATIONS, Fit, MigrationError, Report, migrate_down, migrate_up, schema_report
 from app.core.migrations.invalid import remedy
 from app.core.settings import Environment, Settings
-from app.core.telemetry import ROOT, configure_logging, parse_levels
+from app.core.telemetry import ROOT, configure_logging, parse_levels, secrets_of
 
 if TYPE_CHECKING:  # Alembic would come along
     from app.core.migrations.runner import Outcome
@@ -129,7 +129,8 @@ def check(context: CliContext) -> None:
 def _prepared(context: CliContext, level: int | None = None) -> Settings:
     """Settings and logs; `level` keeps the steps of a scratch database out of sight."""
     settings = context.load_settings()
-    configure_logging({ROOT: level} if level else parse_levels(settings.log.level), json=settings.log.json)
+    levels = {ROOT: level} if level else parse_levels(settings.log.level)
+    configure_logging(levels, json=settings.log.json, secrets=secrets_of(settings))
     return settings
 
 

@@ -5,24 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from app.core.telemetry import configure_logging, parse_levels
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in ("app", "databases", "asyncpg", "hypercorn")}
-    yield
-    root.handlers[:], root.level = handlers, level
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+from tests.core.restored import restored_logging  # noqa: F401  (a fixture that is always used)
 
 
 def _configured(directive: str = "info", *, as_json: bool = True) -> io.StringIO:
@@ -39,9 +27,12 @@ def test_a_directive_sets_the_root_and_single_loggers() -> None:
     }
 
 
-@pytest.mark.parametrize("directive", ["loud", "app=loud", "info,app=", "=", "notset"])
-def test_a_bad_directive_names_its_bad_part(directive: str) -> None:
-    with pytest.raises(ValueError, match="is not LEVEL or LOGGER=LEVEL"):
+@pytest.mark.parametrize(
+    ("directive", "named"),
+    [("loud", "'loud'"), ("app=loud", "'loud'"), ("info,app=", "''"), ("=", "'='"), ("notset", "'notset'")],
+)
+def test_a_bad_directive_names_its_bad_part(directive: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         parse_levels(directive)
 
 
@@ -128,3 +119,57 @@ def test_query_arguments_are_never_logged(directive: str) -> None:
     logging.getLogger("asyncpg.pool").debug("canary")
 
     assert "canary" not in stream.getvalue()
+
+
+class Obstinate:
+    def __repr__(self) -> str:
+        raise RuntimeError("not for logs")
+
+
+@pytest.mark.parametrize("value", ["half of a pair: \ud800", 1 << 70, {1: "one"}, {(1, 2): "two"}, Obstinate()])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_value_keeps_a_line_from_being_written(value: object, as_json: bool) -> None:
+    stream = _configured(as_json=as_json)
+
+    structlog.get_logger("app.x").info("odd", value=value)
+
+    (line,) = stream.getvalue().splitlines()
+    assert "odd" in line
+    assert not as_json or json.loads(line)["event"] == "odd"
+
+
+def test_a_librarys_wrong_arguments_are_neither_raised_nor_printed() -> None:
+    stream = _configured()
+
+    logging.getLogger("some.library").warning("%d things", "canary")
+
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["unloggable"]) == ("%d things", "TypeError")
+    assert "canary" not in stream.getvalue()
+
+
+class Refused(Exception):
+    """What asyncpg makes of a violation: the server's DETAIL is part of the message."""
+
+    def __str__(self) -> str:
+        return "not-null constraint violated\nDETAIL:  Failing row contains (7, canary\nover lines).\nHINT:  None."
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_the_values_of_a_row_are_not_part_of_a_traceback(as_json: bool, grouped: bool) -> None:
+    stream = _configured(as_json=as_json)
+    try:
+        try:
+            raise Refused
+        except Refused as error:
+            if grouped:
+                raise ExceptionGroup("several", [error, ValueError("other")]) from None
+            raise RuntimeError("could not store it") from error
+    except Exception as error:  # noqa: BLE001
+        structlog.get_logger("app.x").error("failed", exc_info=error)
+
+    assert "not-null constraint violated" in stream.getvalue()
+    assert "HINT" in stream.getvalue()
+    assert "canary" not in stream.getvalue()
+    assert "over lines" not in stream.getvalue()

@@ -11,6 +11,7 @@ from .kind import Kind
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 LOGGER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+GENERAL = ""  # stands for every logger that is not named
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,18 @@ class LogLevels(Kind[str]):
         return "a level, or 'info,app=debug,databases=warning'; levels are " + " ".join(LEVELS)
 
     def from_text(self, text: str) -> str:
-        levels: dict[str, str] = {}
-        for part in text.split(","):
-            logger, level = _pair(part.strip())
-            if logger in levels:
-                raise Rejected(f"{quote(text)} names {quote(logger) if logger else 'the general level'} twice")
-            levels[logger] = level
-        return ",".join(f"{logger}={level}" if logger else level for logger, level in levels.items())
+        return ",".join(f"{logger}={level}" if logger else level for logger, level in read_levels(text).items())
+
+
+def read_levels(text: str) -> dict[str, str]:
+    """The level of each logger that the directive names, the general one under `GENERAL`; raises `Rejected`."""
+    levels: dict[str, str] = {}
+    for part in text.split(","):
+        logger, level = _pair(part.strip())
+        if logger in levels:
+            raise Rejected(f"{quote(text)} names {quote(logger) if logger else 'the general level'} twice")
+        levels[logger] = level
+    return levels
 
 
 def _pair(part: str) -> tuple[str, str]:
