@@ -74,10 +74,15 @@ def _reason(data: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         data.decode()
     except UnicodeDecodeError as wrong:
-        return f"it is not UTF-8 at {place(data, wrong.start)}"
+        return str(not_utf8(wrong))
     if "depth" in error.msg:
         return TOO_DEEP
     return f"{error.msg} at line {error.lineno}, column {error.colno}"
+
+
+def not_utf8(error: UnicodeDecodeError) -> NotJson:
+    """What a sender is told of text in another encoding."""
+    return NotJson(f"it is not UTF-8 at {place(error.object, error.start)}")
 
 
 def _text(value: object) -> str:

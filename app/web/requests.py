@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from quart import Request
 
+from app.core.json import not_utf8
+from app.web.body import FlowingBody
+from app.web.exchange import exchange_of
+from app.web.forms import StrictForms
+from app.web.json import not_json, require_json
+
 
 class JsonRequest(Request):
-    """A body that is not UTF-8 is the client's mistake: Quart decodes it before it looks for mistakes."""
+    """Its body keeps to limits however it is read, and what cannot be read is the client's mistake, with a sentence."""
+
+    body: FlowingBody
+    body_class = FlowingBody
+    form_data_parser_class = StrictForms
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (Quart's own, handed on)
+        super().__init__(*args, **kwargs)
+        self.body.exchange = exchange_of(self.scope)
+        # Quart's deadline knows two of the ways of reading, and counts the handler's own time; the body's knows all.
+        self.body.timeout, self.body_timeout = self.body_timeout, None
 
     async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ANN401  (Quart's own signature)
+        """Raises `UnsupportedMediaType` and `BadRequest`; with `silent`, None stands for both."""
+        if not (force or silent):
+            require_json(self.content_type)
         try:
             return await super().get_json(force=force, silent=silent, cache=cache)
-        except UnicodeDecodeError as error:
+        except UnicodeDecodeError as error:  # Quart decodes before it looks for mistakes
             return None if silent else self.on_json_loading_failed(error)
+
+    def on_json_loading_failed(self, error: Exception) -> NoReturn:
+        raise not_json(not_utf8(error) if isinstance(error, UnicodeDecodeError) else error)
