@@ -64,7 +64,7 @@ class Application(Quart):
         task = _current_task()
         self.requests.add(task)
         try:
-            return self._say_close(await self._answer(task, request_context))
+            return self._finished(await self._answer(task, request_context), request_context)
         finally:
             self.requests.discard(task)
             self._cut.discard(task)
@@ -135,8 +135,9 @@ class Application(Quart):
     async def _finish(self, error: AppError, context: RequestContext | None) -> ResponseTypes:
         return await self.finalize_request(error_response(error), context, from_error_handler=True)
 
-    def _say_close(self, response: ResponseTypes) -> ResponseTypes:
-        """Tell keep-alive clients to go elsewhere while this process drains."""
+    def _finished(self, response: ResponseTypes, context: RequestContext | None) -> ResponseTypes:
+        """Add what gates have to say, and tell keep-alive clients to go elsewhere while this process drains."""
+        response.headers.update(exchange_of((context or request_ctx).request.scope).headers)
         if self.lifecycle.draining:
             response.headers["Connection"] = "close"
         return response

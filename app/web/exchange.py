@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.ids import new_id
@@ -21,6 +21,7 @@ class Exchange:
     route: str | None = None  # the template of the path, None where no route matched
     logged: bool = True  # False for probes and metrics, which would bury the rest
     caller: Caller | None = None  # None until somebody was asked to say, and on public routes
+    headers: dict[str, str] = field(default_factory=dict)  # what gates add to the answer, an error too
 
 
 def exchange_of(scope: Any) -> Exchange:  # noqa: ANN401  (a dict, but typed differently by each library)

@@ -1,0 +1,119 @@
+"""Holds callers to the limits of each route, and lets everybody pass while nobody can count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Protocol
+
+import structlog
+from quart import Request
+
+from app.core.errors import RateLimited
+from app.core.rate_limit import Decision, Window, take
+from app.core.redis import RedisUnavailable
+from app.core.settings.sections import RateLimit
+from app.web.application import resources
+from app.web.endpoint import Endpoint
+from app.web.exchange import Exchange, exchange_of
+from app.web.policy import MINUTE, By, Limit, Policy
+
+log = structlog.get_logger(__name__)
+
+# The least that a provider gives one customer (RFC 6177): whoever has it has 2^64 addresses.
+IPV6_CUSTOMER = 64
+
+
+class RateLimitObserver(Protocol):
+    """Metrics implement this; it must return at once and never raise."""
+
+    def decided(self, route: str, outcome: str) -> None:
+        """A route with limits was asked for; `outcome` is `allowed`, `limited` or `unavailable` (nobody counted)."""
+
+
+class NoObserver:
+    """Nobody is watching."""
+
+    def decided(self, route: str, outcome: str) -> None: ...
+
+
+class RateLimits:
+    """The gate that counts; it comes after the one that knows the caller."""
+
+    def __init__(self, settings: RateLimit, *, observer: RateLimitObserver | None = None) -> None:
+        self.enabled = settings.enabled
+        self.usual = (Limit(settings.per_minute, MINUTE),) if settings.per_minute else ()
+        self.observer = observer or NoObserver()
+        self._counting = True
+
+    async def __call__(self, request: Request, endpoint: Endpoint) -> None:
+        """Raises `RateLimited`."""
+        limits = self._limits(endpoint.policy)
+        if not limits:
+            return
+        exchange = exchange_of(request.scope)
+        route = exchange.route or ""
+        decision = await self._decide([_window(limit, request.method, route, exchange) for limit in limits])
+        if decision is None:
+            self.observer.decided(route, "unavailable")
+            return
+        self.observer.decided(route, "allowed" if decision.passes else "limited")
+        exchange.headers["X-RateLimit-Limit"] = str(decision.limit)
+        exchange.headers["X-RateLimit-Remaining"] = str(decision.remaining)
+        if not decision.passes:
+            raise RateLimited(retry_after=decision.retry_after)
+
+    def _limits(self, policy: Policy) -> tuple[Limit, ...]:
+        if not self.enabled:
+            return ()
+        return self.usual if policy.limits is None else policy.limits
+
+    async def _decide(self, windows: Sequence[Window]) -> Decision | None:
+        """None where Redis can't count: a limit is not worth the service."""
+        try:
+            decision = await take(resources().redis, windows)
+        except RedisUnavailable as error:
+            self._note(counting=False, cause=error.__cause__)
+            return None
+        self._note(counting=True)
+        return decision
+
+    def _note(self, *, counting: bool, cause: BaseException | None = None) -> None:
+        """One line per change: while Redis is away, every request would write one."""
+        if counting is self._counting:
+            return
+        self._counting = counting
+        if counting:
+            log.info("rate_limits_counting")
+        else:
+            # No cause: Redis is known to be down, and was not asked.
+            log.warning("rate_limits_not_counting", error=str(cause) or type(cause).__name__ if cause else None)
+
+
+def _window(limit: Limit, method: str, route: str, exchange: Exchange) -> Window:
+    # HEAD is answered by the handler of GET, so it may not be a way around its limit. The limit is part of the key:
+    # after a change of it the old counts fit neither its number nor its time.
+    method = "GET" if method == "HEAD" else method
+    key = f"limit:{method} {route}:{limit.requests}/{limit.per}:{_counted(limit.by, exchange)}"
+    return Window(key, limit.requests, limit.per)
+
+
+def _counted(by: By, exchange: Exchange) -> str:
+    if by is By.ROUTE:
+        return "route"
+    if by is By.CALLER and exchange.caller is not None:
+        return f"caller:{exchange.caller.id}"
+    return f"address:{customer(exchange.client)}"
+
+
+def customer(client: str) -> str:
+    """What one customer is counted by: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        address = ip_address(client)
+    except ValueError:  # a Unix socket: all who may open it together
+        return client
+    if not isinstance(address, IPv6Address):
+        return client
+    if address.ipv4_mapped:  # an IPv4 client of a socket that listens on IPv6, too
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address), IPV6_CUSTOMER), strict=False))
