@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import app.tasks.tables  # noqa: F401  (fills the metadata)
+import app.tasks.tables
+import app.web.tables  # noqa: F401  (both fill the metadata)
 from app.feature import Feature
 from app.features import health, identity, memberships, metrics, welcome
 

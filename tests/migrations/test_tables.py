@@ -134,6 +134,11 @@ REFUSED: list[tuple[str, str]] = [
         "INSERT INTO memberships (user_id, tier, status) SELECT id, 'free', 'active' FROM users",
     ),
     ("fk_memberships_user_id_users", "DELETE FROM users"),
+    ("ck_idempotency_keys_key_length", "UPDATE idempotency_keys SET key = ''"),
+    ("ck_idempotency_keys_key_length", "UPDATE idempotency_keys SET key = repeat('k', 256)"),
+    ("ck_idempotency_keys_fingerprint_length", "UPDATE idempotency_keys SET fingerprint = 'short'"),
+    ("ck_idempotency_keys_status", "UPDATE idempotency_keys SET status = 102"),
+    ("pk_idempotency_keys", "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys"),
     ("ck_billing_history_currency", "UPDATE billing_history SET currency = 'cad'"),
     ("fk_billing_history_membership_id_memberships", "DELETE FROM memberships"),
 ]
@@ -150,6 +155,8 @@ WITH person AS (INSERT INTO users (email, name, password_hash)
     task AS (INSERT INTO tasks (task_type) VALUES ('a'), ('a')),
     event AS (INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
               VALUES ('a', uuidv7(), 'e', '{}')),
+    answer AS (INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body, expires_at)
+               VALUES ('anonymous', 'k', sha256('r'), 200, '[]', '', now())),
     done AS (INSERT INTO processed_events (event_id, handler_name) VALUES (uuidv7(), 'h')),
     member AS (INSERT INTO memberships (user_id, tier, status) SELECT id, 'free', 'active' FROM person RETURNING id)
 INSERT INTO billing_history (membership_id, event_type) SELECT id, 'charge' FROM member
