@@ -11,10 +11,14 @@ from app.core.settings import Settings
 from app.feature import Feature
 from app.web.application import Application
 from app.web.audience import Audiences
+from app.web.callers import Authenticator
 from app.web.cors import Cors
 from app.web.endpoint import declared
+from app.web.idempotency import Idempotency
+from app.web.in_flight import InFlight
 from app.web.json import OrjsonProvider
 from app.web.proxies import TrustedProxies
+from app.web.rate_limits import RateLimits
 from app.web.request_ids import RequestIds
 from app.web.security_headers import SecurityHeaders
 from app.web.streaming import FairStreams
@@ -28,6 +32,10 @@ class UndeclaredRoute(Exception):
     """A route says nothing of who may call it: put `@endpoint(POLICY)` below its address."""
 
 
+class TwoAuthenticators(Exception):
+    """Only one feature may say who calls: two could take the same credentials for two callers."""
+
+
 def create_app(
     settings: Settings,
     features: Sequence[Feature],
@@ -39,7 +47,7 @@ def create_app(
     """Mount every feature's routes inside the edge; `resources` are set by whoever opens them, before serving.
 
     `metrics` and `tracing` are theirs, too; an application that is built for its routes only needs neither.
-    Raises `UndeclaredRoute`, naming every route without a policy.
+    Raises `UndeclaredRoute`, naming every route without a policy, and `TwoAuthenticators`.
     """
     server, metrics = settings.server, metrics or Metrics()
     app = Application("app", request_timeout=server.request_timeout, lifecycle=lifecycle)
@@ -65,13 +73,21 @@ def create_app(
     )
     # ... and after, when its policy is.
     app.gates = (
-        Audiences(
-            next((feature.authenticate for feature in features if feature.authenticate), None),
-            operations=settings.telemetry.networks,
-        ),
+        InFlight(app.requests, limit=server.max_in_flight),
+        Audiences(_authenticator(features), operations=settings.telemetry.networks),
+        RateLimits(settings.rate_limit, observer=metrics.rate_limits),
     )
+    app.around = Idempotency()
     app.asgi_app = edge  # type: ignore[method-assign]  # Quart's documented hook
     return app
+
+
+def _authenticator(features: Sequence[Feature]) -> Authenticator | None:
+    found = [feature for feature in features if feature.authenticate]
+    if len(found) > 1:
+        names = " and ".join(feature.name for feature in found)
+        raise TwoAuthenticators(f"{TwoAuthenticators.__doc__} Here {names} do.")
+    return found[0].authenticate if found else None
 
 
 def _refuse_undeclared(app: Application) -> None:
