@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -132,10 +133,11 @@ def redis_probe(redis: Redis, *, clock: Clock | None = None) -> Probe:
 
 def _client(settings: RedisSettings, *, connections: int) -> Client:
     """No retries and no greeting beyond AUTH: both would spend a deadline that is short on purpose."""
-    from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415  (see the top)
-    from redis.asyncio import Redis as Client  # noqa: PLC0415
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
+    with _without_opentelemetry():
+        from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415  (see the top)
+        from redis.asyncio import Redis as Client  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
 
     limit = max(PROBE_TIMEOUT, settings.timeout)
     pool = BlockingConnectionPool.from_url(
@@ -149,6 +151,20 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
         driver_info=None,
     )
     return Client.from_pool(pool)
+
+
+@contextmanager
+def _without_opentelemetry() -> Iterator[None]:
+    """The library imports it wherever it is installed (50 ms, 3 MB), for numbers of its own that nobody asks for."""
+    name = "opentelemetry"
+    if name in sys.modules:  # traces are on
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # documented: importing it fails, as if it were not there
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _is_trouble(error: Exception) -> bool:
