@@ -8,12 +8,13 @@ is what the whole costs with it less what it costs without. Rounds are interleav
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,7 +43,7 @@ HEADERS = [
 ]
 ANSWER = {"items": [1, 2, 3], "next_cursor": None}
 
-Asgi = Callable[..., Awaitable[None]]
+Asgi = Callable[..., Coroutine[Any, Any, None]]
 
 
 def bare() -> Quart:
@@ -75,10 +76,10 @@ def layers() -> list[str]:
 
 
 def _is_layer(kind: type) -> bool:
-    return (
-        kind.__module__.startswith("app.web")
-        and getattr(kind.__init__, "__annotations__", {}).get("app") == "ASGIFramework"
-    )
+    if not kind.__module__.startswith("app.web"):
+        return False
+    inner = inspect.signature(kind).parameters.get("app")
+    return inner is not None and inner.annotation == "ASGIFramework"
 
 
 def without_layer(settings: Settings, name: str) -> Application:
