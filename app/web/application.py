@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import is_dataclass
 from typing import Any, Protocol
 
-from quart import Quart, Request, Response, Websocket, current_app
+from quart import Request, Response, Websocket, current_app
 from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import request_ctx
 from quart.typing import ResponseReturnValue, ResponseTypes
@@ -16,6 +16,8 @@ from app.core.errors import AppError, RequestTimeout, ServiceUnavailable
 from app.core.json import dumps
 from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources
+from app.web.body import FlowingConnection
+from app.web.containment import ContainedQuart, HttpConnection
 from app.web.endpoint import UNDECLARED, Endpoint, declared
 from app.web.errors import error_response, install_error_handlers, panic_response
 from app.web.exchange import exchange_of
@@ -37,7 +39,11 @@ class Restarting(ServiceUnavailable):
     """The service is restarting; please try again."""
 
 
-class Application(Quart):
+class Connection(HttpConnection, FlowingConnection):
+    """Takes in no more than is read, and lets nothing out but its answer."""
+
+
+class Application(ContainedQuart):
     """Quart with a deadline per request and a register of what is running.
 
     The deadline stands inside the dispatch, because one placed around the ASGI call neither stops the
@@ -45,6 +51,7 @@ class Application(Quart):
     """
 
     request_class = JsonRequest
+    asgi_http_class = Connection
 
     def __init__(self, import_name: str, *, request_timeout: float, lifecycle: Lifecycle) -> None:
         """`request_timeout` is in seconds, from the parsed head to the finished handler."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
@@ -10,25 +12,53 @@ from app.core.database import translate
 from app.core.errors import (
     AppError,
     BadRequest,
+    Conflict,
+    Forbidden,
+    HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
     NotFound,
+    NotImplementedHere,
     Panic,
+    PayloadTooLarge,
+    RateLimited,
     RequestTimeout,
+    ServiceUnavailable,
     Unauthorized,
+    Unprocessable,
+    UnsupportedMediaType,
+    UriTooLong,
 )
 from app.web.refusal import error_body
 
 log = structlog.get_logger(__name__)
 
-# What Werkzeug raises by itself, in our words; any other status of its own keeps its number.
+# What Werkzeug raises by itself, in our words. Any other status of its own keeps its number, with its standard phrase
+# as the sentence and the code of the nearest kind: BAD_REQUEST below 500, INTERNAL_ERROR from there on.
 KINDS: dict[int, type[AppError]] = {
-    400: BadRequest,
-    404: NotFound,
-    405: MethodNotAllowed,
-    408: RequestTimeout,
-    500: InternalError,
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        MethodNotAllowed,
+        RequestTimeout,
+        Conflict,
+        PayloadTooLarge,
+        UriTooLong,
+        UnsupportedMediaType,
+        Unprocessable,
+        RateLimited,
+        HeadersTooLarge,
+        InternalError,
+        NotImplementedHere,
+        ServiceUnavailable,
+    )
 }
+# Where the kind's own sentence is about a case that the framework knows nothing of.
+SENTENCES = {422: "The request is understood, but can't be followed."}
+PHRASES = {status.value: f"{status.phrase}." for status in HTTPStatus}
 
 
 def error_response(error: AppError, *, status: int | None = None) -> Response:
@@ -43,20 +73,36 @@ def error_response(error: AppError, *, status: int | None = None) -> Response:
 
 async def handle_app_error(error: AppError) -> Response:
     """Answer an error that the code raised on purpose; the log has its cause."""
-    if error.status >= 500:
+    if isinstance(error, ServiceUnavailable):
+        # In an outage every request ends here: a line each, not a page. The probes tell when it began and ended.
+        log.warning("request_failed", code=error.code, reason=error.message, **_named(error.__cause__))
+    elif error.status >= 500:
         log.error("request_failed", code=error.code, reason=error.message, exc_info=error.__cause__)
     return error_response(error)
+
+
+def _named(cause: BaseException | None) -> dict[str, str]:
+    """Its type and first line; below that, PostgreSQL adds the values of a row."""
+    if cause is None:
+        return {}
+    return {"cause": type(cause).__name__, "said": str(cause).partition("\n")[0]}
 
 
 async def handle_http_exception(error: HTTPException) -> Response:
     """Put what the framework raises by itself into the same body, keeping headers such as `Allow`."""
     status = error.code or 500
-    kind = KINDS.get(status, InternalError if status >= 500 else BadRequest)
-    response = error_response(kind(), status=status)
+    response = error_response(_in_our_words(status), status=status)
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
     return response
+
+
+def _in_our_words(status: int) -> AppError:
+    kind = KINDS.get(status)
+    if kind is not None:
+        return kind(SENTENCES.get(status))
+    return (InternalError if status >= 500 else BadRequest)(PHRASES.get(status))
 
 
 async def handle_unexpected(error: Exception) -> Response:
@@ -70,8 +116,13 @@ async def handle_unexpected(error: Exception) -> Response:
 
 def panic_response(error: BaseException) -> Response:
     """Answer for an exception that nobody expected: say nothing to the client, log everything."""
-    log.error("panic", error=type(error).__name__, exc_info=error)
+    log_panic(error)
     return error_response(Panic())
+
+
+def log_panic(error: BaseException) -> None:
+    """All of it but local variables, which hold what requests bring."""
+    log.error("panic", error=type(error).__name__, exc_info=error)
 
 
 def install_error_handlers(app: Quart) -> None:

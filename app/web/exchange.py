@@ -23,6 +23,12 @@ class Exchange:
     caller: Caller | None = None  # None until somebody was asked to say, and on public routes
     headers: dict[str, str] = field(default_factory=dict)  # what gates add to the answer, an error too
 
+    # The answer, as `RequestIds` sees it leave.
+    status: int | None = None  # None until the server has taken a head; 101 for an accepted WebSocket
+    sent: int = 0  # bytes of the body
+    ended: bool = False  # all of the answer was handed to the server
+    gone: bool = False  # the client left before that
+
 
 def exchange_of(scope: Any) -> Exchange:  # noqa: ANN401  (a dict, but typed differently by each library)
     """The exchange of an ASGI scope; where no layer began one (an application without its edge), a new one."""

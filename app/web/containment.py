@@ -1,0 +1,125 @@
+"""Quart, where hooks, streams and teardown functions can harm no answer but their own, and never the server.
+
+As it comes, one raising `after_request` function skips the others; a raising teardown function empties an answer that
+was ready; a stream's TimeoutError is swallowed; and SystemExit out of any of them ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import structlog
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from quart import Quart, Request, Websocket
+from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
+from quart.ctx import RequestContext, WebsocketContext
+from quart.globals import request_ctx, websocket_ctx
+from quart.signals import appcontext_tearing_down, request_tearing_down, websocket_tearing_down
+from quart.typing import ResponseTypes
+
+from app.web.errors import panic_response
+
+log = structlog.get_logger(__name__)
+
+# All but a cancellation, which the loop needs.
+ANYTHING = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
+
+
+class Escaped(Exception):
+    """Something came out that must not leave its task as it is; it is the cause."""
+
+
+class HttpConnection(ASGIHTTPConnection):
+    """One request, in tasks of its own."""
+
+    async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
+        await _contained(super().handle_request(request, send))
+
+    async def handle_messages(self, request: Request, receive: ASGIReceiveCallable) -> None:
+        await _contained(super().handle_messages(request, receive))
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+        # In a task of its own on Python 3.11, so it must be contained here, too.
+        await _contained(super()._send_response(send, response))
+
+
+class WebsocketConnection(ASGIWebsocketConnection):
+    """One WebSocket, in tasks of its own."""
+
+    async def handle_websocket(self, websocket: Websocket, send: ASGISendCallable) -> None:
+        await _contained(super().handle_websocket(websocket, send))
+
+    async def handle_messages(self, receive: ASGIReceiveCallable) -> None:
+        await _contained(super().handle_messages(receive))
+
+
+async def _contained(running: Awaitable[None]) -> None:
+    """Turn what asyncio or Quart would treat as a signal of their own into an ordinary exception."""
+    try:
+        await running
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise Escaped("CancelledError") from error
+    except (SystemExit, KeyboardInterrupt, GeneratorExit, TimeoutError) as error:
+        raise Escaped(type(error).__name__) from error
+
+
+class ContainedQuart(Quart):
+    """What `Application` is made of."""
+
+    asgi_http_class = HttpConnection
+    asgi_websocket_class = WebsocketConnection
+
+    async def process_response(
+        self, response: ResponseTypes, request_context: RequestContext | None = None
+    ) -> ResponseTypes:
+        """Run every `after_request` function; the answer of one that raises is a panic, which the rest still sees."""
+        context = request_context or request_ctx
+        for function in self._after(context):
+            try:
+                response = await self.ensure_async(function)(response)
+            except ANYTHING as error:
+                response = panic_response(error)
+        session = context.session
+        if session is not None and not self.session_interface.is_null_session(session):
+            await self.ensure_async(self.session_interface.save_session)(self, session, response)
+        return response
+
+    def _after(self, context: Any) -> list[Callable[..., Any]]:  # noqa: ANN401  (the context or its proxy)
+        names = [*context.request.blueprints, None]
+        hooks = [hook for name in names for hook in reversed(self.after_request_funcs[name])]
+        return [*context._after_request_functions, *hooks]  # noqa: SLF001  (as in the method this replaces)
+
+    async def do_teardown_request(
+        self, exc: BaseException | None, request_context: RequestContext | None = None
+    ) -> None:
+        names = [*(request_context or request_ctx).request.blueprints, None]
+        hooks = [hook for name in names for hook in reversed(self.teardown_request_funcs[name])]
+        await self._tear_down(hooks, request_tearing_down, exc)
+
+    async def do_teardown_websocket(
+        self, exc: BaseException | None, websocket_context: WebsocketContext | None = None
+    ) -> None:
+        names = [*(websocket_context or websocket_ctx).websocket.blueprints, None]
+        hooks = [hook for name in names for hook in reversed(self.teardown_websocket_funcs[name])]
+        await self._tear_down(hooks, websocket_tearing_down, exc)
+
+    async def do_teardown_appcontext(self, exc: BaseException | None) -> None:
+        await self._tear_down(self.teardown_appcontext_funcs, appcontext_tearing_down, exc)
+
+    async def _tear_down(self, hooks: Iterable[Callable[..., Any]], signal: Any, exc: BaseException | None) -> None:  # noqa: ANN401  (blinker's)
+        for hook in hooks:
+            await _logged(self.ensure_async(hook)(exc))
+        await _logged(signal.send_async(self, _sync_wrapper=self.ensure_async, exc=exc))
+
+
+async def _logged(running: Awaitable[object]) -> None:
+    """The answer is made by now: what goes wrong in clearing up is for the log."""
+    try:
+        await running
+    except ANYTHING as error:
+        log.error("teardown_failed", error=type(error).__name__, exc_info=error)  # noqa: TRY400  (also of BaseException)
