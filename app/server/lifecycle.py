@@ -16,7 +16,7 @@ from app.core.lifecycle import Lifecycle, Phase
 from app.core.migrations import MigrationError
 from app.core.resources import open_resources
 from app.core.settings import Settings
-from app.core.telemetry import configure_logging, parse_levels
+from app.core.telemetry import configure_logging, parse_levels, secrets_of
 from app.feature import Feature
 from app.server.app import create_app
 from app.server.drain import Drain
@@ -60,7 +60,7 @@ def run_server(
     `services` may start what the settings need and yield them with its addresses (`app dev`);
     `on_listening` is given the settings in force and the base URL once it answers.
     """
-    configure_logging(parse_levels(settings.log.level), json=settings.log.json)
+    configure_logging(parse_levels(settings.log.level), json=settings.log.json, secrets=secrets_of(settings))
     with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:
         return runner.run(_supervise(settings, features, services, on_listening))
 
