@@ -17,6 +17,7 @@ from tests.effects import (  # noqa: F401  (each declares the cases of its setti
     of_pool,
     of_redis,
     of_server,
+    of_telemetry,
 )
 from tests.effects.case import LIMITS, VISIBLE, Trial, outlasts
 from tests.harness.databases import Clones

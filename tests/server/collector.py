@@ -72,10 +72,10 @@ class Collector:
 
 
 @asynccontextmanager
-async def collecting(*, hangs: bool = False) -> AsyncIterator[Collector]:
+async def collecting(port: int = 0, *, hangs: bool = False) -> AsyncIterator[Collector]:
     """A collector for the length of the block; one that `hangs` takes everything and answers nothing."""
     collector = Collector(hangs=hangs)
-    server = await asyncio.start_server(collector.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(collector.answer, "127.0.0.1", port)
     collector.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield collector
