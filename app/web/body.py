@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Generator
 from typing import Any, cast
 
-from hypercorn.typing import ASGIReceiveCallable
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Request
 from quart.asgi import ASGIHTTPConnection
 from quart.wrappers.request import Body
@@ -159,6 +159,12 @@ class FlowingConnection(ASGIHTTPConnection):
                 body.append(message["body"])
                 if not message["more_body"]:
                     body.set_complete()
+
+    async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
+        try:
+            await super().handle_request(request, send)
+        finally:
+            await request.close()  # the files of a form, which Quart leaves to the garbage collector
 
 
 class BodyLimits:

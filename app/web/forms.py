@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 from urllib.parse import parse_qsl
@@ -60,21 +61,24 @@ class StrictForms(FormDataParser):
         if not boundary:
             raise ValueError("no boundary")
         decoder = MultipartDecoder(boundary, self.max_form_memory_size, max_parts=self.max_form_parts)
-        parts = _Parts(self.max_form_memory_size)
-        async for data in body:
-            decoder.receive_data(data)
+        with ExitStack() as opened:
+            parts = _Parts(self.max_form_memory_size, opened)
+            async for data in body:
+                decoder.receive_data(data)
+                parts.take(decoder)
+            decoder.receive_data(None)  # raises where the end is missing
             parts.take(decoder)
-        decoder.receive_data(None)  # raises where the end is missing
-        parts.take(decoder)
-        return parts.fields, parts.files
+            opened.pop_all()  # the request's from here on
+            return parts.fields, parts.files
 
 
 class _Parts:
     """The parts of a form so far."""
 
-    def __init__(self, memory: int | None) -> None:
-        """`memory` is in bytes, for all fields together."""
+    def __init__(self, memory: int | None, opened: ExitStack) -> None:
+        """`memory` is in bytes, for all fields together; files are left in `opened`."""
         self.left = memory
+        self.opened = opened
         self.fields: Fields = MultiDict()
         self.files: Fields = MultiDict()
         self._part: Field | File | None = None
@@ -89,8 +93,8 @@ class _Parts:
             case Field():
                 self._part, self._content = event, bytearray()
             case File():
-                # Closed with the request, which has it as one of its files.
-                self._part, self._content = event, cast(IO[bytes], SpooledTemporaryFile(SPOOL))  # noqa: SIM115
+                file = self.opened.enter_context(SpooledTemporaryFile(SPOOL))  # noqa: SIM115  (it does)
+                self._part, self._content = event, cast(IO[bytes], file)
             case Data():
                 self._add(event)
             case _:
