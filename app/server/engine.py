@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import cast
 
 import hypercorn.asyncio.run
+import hypercorn.protocol
+import hypercorn.protocol.h11
+import hypercorn.protocol.ws_stream
 from hypercorn.asyncio import serve
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
-from hypercorn.typing import Framework
+from hypercorn.events import Closed, Event
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    Framework,
+    LifespanState,
+    Scope,
+)
 from quart import Quart
 
+from app.server.protocol import MOST_INCOMPLETE, Stream, StrictProtocol, WebsocketStream, no_extensions
+from app.web.recovery import ABORT
+
+LINGER = 2.0  # seconds for a client to take the last answer while it is still sending
 FIRST_REQUEST = 1.0  # seconds a new connection has to send its request once the server is stopping
 ACCEPTED = 0.02  # seconds, of which a loop without work needs a thousandth
 
@@ -47,13 +62,34 @@ def tracked(connections: Connections) -> type[TCPServer]:
 
     class TrackedTCPServer(TCPServer):
         fresh = True
+        lingering: asyncio.TimerHandle | None = None
 
         async def run(self) -> None:
+            # Each request's scope has a copy of this, and with it the way to end its connection.
+            self.state = LifespanState({**self.state, ABORT: self.writer.transport.abort})
             connections.add(self)
             try:
                 await super().run()
             finally:
                 connections.discard(self)
+                if self.lingering:
+                    self.lingering.cancel()
+
+        async def protocol_send(self, event: Event) -> None:
+            protocol = self.protocol.protocol
+            if isinstance(event, Closed) and isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
+                protocol.over = True
+                self._linger()
+            else:
+                await super().protocol_send(event)
+
+        def _linger(self) -> None:
+            # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
+            # is closed, and what still comes is read and dropped until the client is done.
+            if self.lingering is None:
+                with suppress(OSError, RuntimeError):
+                    self.writer.write_eof()
+                self.lingering = self.loop.call_later(LINGER, self.writer.close)
 
         async def _idle_timeout(self) -> None:
             # Cancelled by the next request. As it comes, a stop would close a connection made in the last
@@ -66,6 +102,38 @@ def tracked(connections: Connections) -> type[TCPServer]:
             await asyncio.shield(self._initiate_server_close())
 
     return TrackedTCPServer
+
+
+@contextmanager
+def _installed(connections: Connections) -> Iterator[None]:
+    """Our classes where Hypercorn looks its own up for every connection; there is no public hook."""
+    places = (
+        (hypercorn.asyncio.run, "TCPServer", tracked(connections)),
+        (hypercorn.protocol, "H11Protocol", StrictProtocol),
+        (hypercorn.protocol.h11, "HTTPStream", Stream),
+        (hypercorn.protocol.h11, "WSStream", WebsocketStream),
+        (hypercorn.protocol.ws_stream, "server_extensions_handshake", no_extensions),
+    )
+    stock = [getattr(module, name) for module, name, _ in places]
+    for module, name, ours in places:
+        setattr(module, name, ours)
+    try:
+        yield
+    finally:
+        for (module, name, _), theirs in zip(places, stock, strict=True):
+            setattr(module, name, theirs)
+
+
+def contained(app: ASGIFramework) -> ASGIFramework:
+    """`app`, whose SystemExit ends one request: out of a task, Python carries it through the event loop."""
+
+    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        try:
+            await app(scope, receive, send)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"{type(error).__name__} out of the application") from error
+
+    return run
 
 
 async def run_engine(
@@ -88,14 +156,9 @@ async def run_engine(
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.graceful_timeout = last_resort
-    # Hypercorn looks the class up in this module for every connection; there is no public hook.
-    module = cast(Any, hypercorn.asyncio.run)
-    stock = module.TCPServer
-    module.TCPServer = tracked(connections)
-    try:
-        await serve(cast(Framework, app), config, shutdown_trigger=shutdown_trigger)
-    finally:
-        module.TCPServer = stock
+    config.h11_max_incomplete_size = MOST_INCOMPLETE
+    with _installed(connections):
+        await serve(cast(Framework, contained(app)), config, shutdown_trigger=shutdown_trigger)
 
 
 async def stop_accepting(listener_fd: int) -> None:

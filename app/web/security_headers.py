@@ -36,7 +36,7 @@ class SecurityHeaders:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         extra: tuple[tuple[bytes, bytes], ...] = ALWAYS
@@ -44,7 +44,7 @@ class SecurityHeaders:
             extra = (*ALWAYS, STRICT_TRANSPORT)
 
         async def safe(event: ASGISendEvent) -> None:
-            if event["type"] == "http.response.start":
+            if event["type"] in {"http.response.start", "websocket.http.response.start"}:
                 headers = [*event["headers"], *extra]
                 # A page brings the policy that lets its own scripts run; anything else gets the strict one.
                 if not any(name.lower() == CONTENT_POLICY for name, _ in headers):

@@ -5,15 +5,26 @@ from __future__ import annotations
 import inspect
 from importlib.metadata import version
 
+import h11
+import h11._readers
 import hypercorn.asyncio.run
+import hypercorn.protocol
+import hypercorn.protocol.h11
+import hypercorn.protocol.ws_stream
 import pytest
+from h11._receivebuffer import ReceiveBuffer
+from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import Handshake, WSStream
 
 from app.server.engine import Connections, loop_factory, tracked
+from app.server.protocol import StrictConnection, StrictLines
 
 
-def test_hypercorn_is_the_version_that_was_read() -> None:
-    assert version("hypercorn") == "0.18.0"
+def test_hypercorn_and_h11_are_the_versions_that_were_read() -> None:
+    assert (version("hypercorn"), version("h11")) == ("0.18.0", "0.16.0")
 
 
 def test_the_connection_class_is_looked_up_where_we_replace_it() -> None:
@@ -36,6 +47,65 @@ def test_an_idle_connection_waits_in_the_method_we_replace() -> None:
         TCPServer._idle_timeout
     )
     assert inspect.iscoroutinefunction(TCPServer._initiate_server_close)
+
+
+def test_the_protocol_and_its_streams_are_looked_up_where_we_replace_them() -> None:
+    create = inspect.getsource(H11Protocol._create_stream)
+
+    assert vars(hypercorn.protocol)["H11Protocol"] is H11Protocol
+    assert "self.protocol = H11Protocol(" in inspect.getsource(hypercorn.protocol.ProtocolWrapper.__init__)
+    assert vars(hypercorn.protocol.h11)["HTTPStream"] is HTTPStream
+    assert vars(hypercorn.protocol.h11)["WSStream"] is WSStream
+    assert "self.stream = HTTPStream(" in create
+    assert "self.stream = WSStream(" in create
+
+
+def test_the_protocol_asks_and_answers_in_the_methods_we_replace() -> None:
+    events = inspect.getsource(H11Protocol._handle_events)
+
+    assert "await self._check_protocol(event)\n                    await self._create_stream(event)" in events
+    assert (
+        "await self._send_error_response(error.error_status_hint)\n                await self.send(Closed())" in events
+    )
+    assert "event = self.connection.next_event()" in events
+    assert "await self._close_stream()" in inspect.getsource(H11Protocol._maybe_recycle)
+
+
+def test_a_connection_is_ended_by_the_event_we_wait_with() -> None:
+    assert "elif isinstance(event, Closed):\n            await self._close()" in inspect.getsource(
+        TCPServer.protocol_send
+    )
+    assert "await self.protocol.handle(Closed())" in inspect.getsource(TCPServer._read_data)
+    assert "ConnectionState(self.state)" in inspect.getsource(TCPServer.run)
+
+
+def test_streams_refuse_in_the_method_we_replace() -> None:
+    assert "await self._send_error_response(500)" in inspect.getsource(HTTPStream.app_send)
+    assert "await self._send_error_response(400)" in inspect.getsource(WSStream.handle)
+    assert "self.state == ASGIWebsocketState.HANDSHAKE" in inspect.getsource(WSStream.app_send)
+
+
+def test_the_queue_to_the_application_is_behind_the_put_that_a_stream_holds() -> None:
+    assert "return app_queue.put" in inspect.getsource(TaskGroup.spawn_app)
+    assert 'await self.app_put({"type": "http.disconnect"})' in inspect.getsource(HTTPStream.handle)
+
+
+def test_extensions_are_agreed_on_in_the_function_we_replace() -> None:
+    accept = inspect.getsource(Handshake.accept)
+
+    assert "server_extensions_handshake" in vars(hypercorn.protocol.ws_stream)
+    assert "accepts = server_extensions_handshake(self.extensions, extensions)" in accept
+
+
+def test_h11_reads_heads_from_the_buffer_we_replace() -> None:
+    assert type(h11.Connection(h11.SERVER)._receive_buffer) is ReceiveBuffer
+    assert type(StrictConnection()._receive_buffer) is StrictLines
+    assert "lines = buf.maybe_extract_lines()" in inspect.getsource(h11._readers.maybe_read_from_IDLE_client)
+    assert "self._data" in inspect.getsource(ReceiveBuffer.maybe_extract_lines)
+
+
+def test_h11_fails_on_what_follows_the_last_request() -> None:
+    assert h11._readers.READERS[h11.CLIENT, h11.MUST_CLOSE] is h11._readers.expect_nothing
 
 
 @pytest.mark.parametrize("choice", ["auto", "uvloop"])

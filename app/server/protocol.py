@@ -1,0 +1,252 @@
+"""HTTP/1.1 on the wire: refuses what is malformed or ambiguous, in our own words.
+
+With `engine` the only place that touches private names of Hypercorn and h11: pinned, and held by a contract test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import h11
+import structlog
+from h11._receivebuffer import ReceiveBuffer
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+
+from app.core.errors import (
+    AppError,
+    BadRequest,
+    Forbidden,
+    HeadersTooLarge,
+    NotFound,
+    NotImplementedHere,
+    Panic,
+    UriTooLong,
+)
+from app.core.ids import new_id
+from app.web.exchange import exchange_of
+from app.web.heads import MOST_BYTES, MOST_TARGET
+from app.web.refusal import CLOSE, error_body, error_headers
+from app.web.security_headers import ALWAYS, CONTENT_POLICY, DATA_POLICY
+
+log = structlog.get_logger(__name__)
+
+# A head within the limits of `app.web.heads` is read however it arrives; h11 refuses what is longer and still not
+# whole. The rest is for the method, the version and the ends of lines.
+MOST_INCOMPLETE = MOST_TARGET + MOST_BYTES + 1024
+
+# What Hypercorn and h11 decide by a number alone.
+KINDS: dict[int, type[AppError]] = {
+    400: BadRequest,
+    403: Forbidden,
+    404: NotFound,
+    431: HeadersTooLarge,
+    500: Panic,
+    501: NotImplementedHere,
+}
+
+
+# What Hypercorn decodes as ASCII; other bytes would end the connection's task with an exception.
+LISTS = {b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"}
+
+
+class Refused(Exception):
+    """The head can be parsed, and must not be served."""
+
+    def __init__(self, sentence: str) -> None:
+        self.error = BadRequest(sentence)
+        super().__init__(sentence)
+
+
+class StrictLines(ReceiveBuffer):
+    """Lines end with CR LF. h11 takes a bare LF, too, which a proxy in front may read differently (RFC 9112, 2.2)."""
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        end = self._data.find(b"\r\n\r\n")
+        end = len(self._data) if end < 0 else end
+        if self._data.count(b"\n", 0, end) != self._data.count(b"\r\n", 0, end):
+            raise h11.LocalProtocolError("a line that does not end with CR LF")
+        return super().maybe_extract_lines()
+
+
+class StrictConnection(h11.Connection):
+    """Reads nothing behind the last request, which h11 would answer with 400 in place of that request."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size=MOST_INCOMPLETE)
+        self._receive_buffer = StrictLines()
+        self.babbled = False
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if self.their_state is h11.MUST_CLOSE and self._receive_buffer:
+            self._receive_buffer = StrictLines()
+            self.babbled = True
+        return super().next_event()
+
+
+class StrictProtocol(H11Protocol):
+    """Hypercorn's protocol of one connection, with our words and our limits."""
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401  (Hypercorn's own, handed on)
+        super().__init__(*args)
+        self.connection = self.reading = StrictConnection()
+        self.method = b""
+        self.over = False
+
+    async def handle(self, event: Event) -> None:
+        if self.over and isinstance(event, RawData):
+            return  # what still comes after the last answer is read so that the answer is not lost
+        await super().handle(event)
+
+    @property
+    def owes_bytes(self) -> bool:
+        """True while the client may be in the middle of sending: a close would now reset the connection."""
+        unfinished = self.connection.their_state in {h11.SEND_BODY, h11.ERROR} or self.reading.babbled
+        return unfinished and not self.connection.trailing_data[1]
+
+    @property
+    def asking(self) -> bool:
+        """True while a request with a whole head waits for its answer."""
+        return self.connection.our_state is h11.SEND_RESPONSE
+
+    async def _handle_events(self) -> None:
+        try:
+            await super()._handle_events()
+        except Refused as refused:
+            await self._refuse(refused.error)
+            await self.send(Closed())
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Runs for each head that h11 has parsed; Hypercorn's own would switch to HTTP/2 without TLS."""
+        self.method = event.method
+        if problem := _problem(event):
+            raise Refused(problem)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and event.status_code >= 200 and self.connection.their_state is h11.SEND_BODY:
+            # Hypercorn will close rather than wait for the rest of the body; the client should know.
+            others = [(name, value) for name, value in event.headers if name.lower() != b"connection"]
+            event = replace(event, headers=[*others, CLOSE])
+        await super().stream_send(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        kind = KINDS.get(status_code, BadRequest)
+        in_first_line = not self.asking and b"\n" not in self.connection.trailing_data[0][:MOST_TARGET]
+        await self._refuse(UriTooLong() if kind is HeadersTooLarge and in_first_line else kind())
+
+    async def _refuse(self, error: AppError) -> None:
+        asked = self.asking  # the first event sent changes it
+        request_id = _request_id(self.stream.scope) if self.stream else str(new_id())
+        headers, body = answer(error, request_id)
+        # Nothing of what was sent: it may hold a secret, or what looks like a line of this log.
+        log.info(
+            "request_refused",
+            status=error.status,
+            code=error.code,
+            reason=error.message,
+            request_id=request_id,
+            client=self.client[0] if self.client else "",
+        )
+        headers += self.config.response_headers("h11")
+        await self._send_h11_event(h11.Response(status_code=error.status, headers=headers))
+        if not (asked and self.method == b"HEAD"):
+            await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+        await self._close_stream()
+
+
+def _problem(head: h11.Request) -> str | None:
+    """What is wrong with a head that h11 takes, as a sentence for the client."""
+    framings = set()
+    for name, value in head.headers:
+        if name in {b"content-length", b"transfer-encoding"}:
+            framings.add(name)
+        elif name in LISTS and not value.isascii():
+            return f"The header {name.decode()} holds bytes that are not ASCII."
+        # Ignoring it is allowed, too. But a proxy that passes this on expects a tunnel, and lets what follows through
+        # unread; it shall hear at once that there is none. PRI is the same without asking: its version is 2.0.
+        elif name == b"upgrade" and any(token.strip().lower() == b"h2c" for token in value.split(b",")):
+            return "HTTP/2 is not spoken without TLS; please use HTTP/1.1."
+    if head.http_version not in {b"1.1", b"1.0"}:
+        return "Only HTTP/1.1 is spoken here."
+    if len(framings) > 1 or (framings == {b"transfer-encoding"} and head.http_version == b"1.0"):
+        # Whoever reads the other one sees another request behind this one (RFC 9112, 6.1).
+        return "Where the body ends is ambiguous."
+    if head.method != head.method.upper():
+        # Hypercorn would take `head` for HEAD, while h11 does not.
+        return "Methods are written in capitals."
+    return None
+
+
+def answer(error: AppError, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of an answer that no layer of the edge sees: the last one on its connection."""
+    body = error_body(error)
+    headers = error_headers(error, body, close=True)
+    return [
+        *headers,
+        (b"x-request-id", request_id.encode()),
+        *ALWAYS,
+        (CONTENT_POLICY, DATA_POLICY.encode()),
+    ], body
+
+
+def _request_id(scope: Any) -> str:  # noqa: ANN401  (of HTTP or of a WebSocket)
+    return exchange_of(scope).request_id
+
+
+class Stream(HTTPStream):
+    """One request; what Hypercorn says by itself gets our body."""
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamClosed) and not self.closed:
+            _make_room(self.app_put)
+        await super().handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        error = KINDS.get(status_code, Panic)()
+        headers, body = answer(error, _request_id(self.scope))
+        await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=error.status))
+        if self.scope["method"] != "HEAD":
+            await self.send(Body(stream_id=self.stream_id, data=body))
+        await self.send(EndBody(stream_id=self.stream_id))
+        self.state = ASGIHTTPState.CLOSED
+
+
+class WebsocketStream(WSStream):
+    """One handshake, and the messages after it."""
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamClosed) and not self.closed and self.app_put is not None:
+            _make_room(self.app_put)
+        await super().handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Refuse the handshake and end the connection, which Hypercorn would leave open for ever."""
+        if self.state is ASGIWebsocketState.HANDSHAKE:
+            self.state = ASGIWebsocketState.HTTPCLOSED
+            error = KINDS.get(status_code, Panic)()
+            headers, body = answer(error, _request_id(self.scope))
+            await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=error.status))
+            await self.send(Body(stream_id=self.stream_id, data=body))
+            await self.send(EndBody(stream_id=self.stream_id))
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def no_extensions(*_: object) -> None:
+    """Agree on none: permessage-deflate inflates without a limit, and malformed parameters of it raise."""
+
+
+def _make_room(app_put: Any) -> None:  # noqa: ANN401  (the bound `put` of the queue to the application)
+    """Let the news that the stream is over in, where an application that reads no further has left the queue full.
+
+    Hypercorn waits for a place in it, for ever: the connection, its task and the request stay.
+    """
+    queue = app_put.__self__
+    if queue.full():
+        while not queue.empty():
+            queue.get_nowait()
