@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
@@ -70,6 +70,18 @@ async def redis() -> dict[str, Any]:
         there = False
     timer.cancel()
     return {"redis": there, "seconds": monotonic() - began - late[-1]}
+
+
+@dataclass(frozen=True)
+class Note:
+    text: str
+
+
+@routes.post("/json")
+@endpoint(PUBLIC, answers={200: Note})
+async def read_note(body: Note) -> Note:
+    """Read JSON, and give it back."""
+    return body
 
 
 @routes.get("/crash")

@@ -1,0 +1,120 @@
+"""Addresses: garbage, tricks, forms that are rare, and sizes."""
+
+from __future__ import annotations
+
+from tests.hostile.case import LIVE, Case, case, head
+from tests.hostile.headers import in_pieces
+
+CONTROLS = [*range(0x20), 0x7F]
+
+UNFIT: dict[str, str] = {
+    "a byte that is no UTF-8": "/%ff",
+    "an overlong slash": "/%c0%af",
+    "an overlong slash of three bytes": "/%e0%80%af",
+    "an overlong NUL": "/%c0%80",
+    "half a character": "/%e2%82",
+    "a surrogate": "/%ed%a0%80",
+    "a character beyond Unicode": "/%f4%90%80%80",
+    "a continuation alone": "/%80",
+    "a C1 control": "/%c2%9b31m",
+    "the replacement character": "/%ef%bf%bd",
+    "a NUL after a good path": LIVE + "%00",
+    "a NUL and an ending": LIVE + "%00.html",
+    "a line of a log": "/x%0a%7b%22level%22:%22critical%22%7d",
+    "a header of an answer": "/x%0d%0aSet-Cookie:%20a=b",
+    "an escape for a terminal": "/x%1b%5b31m",
+}
+
+NO_PATH: dict[str, str] = {
+    "a query alone": "?a=b",
+    "a question mark alone": "?",
+    "a name": "health/live",
+    "a dot": ".",
+    "two dots": "../health/live",
+    "an asterisk for GET": "*",
+    "a hash": "#top",
+    "a backslash": "\\health\\live",
+    "a percent sign": "%2fhealth/live",
+    "a colon": ":",
+    "an at sign": "@test/",
+    "a file": "file:///etc/passwd",
+    "a gopher": "gopher://test/",
+    "a script": "javascript:alert(1)",
+    "another scheme": "ftp://test/",
+    "a WebSocket's scheme": "ws://test/health/live",
+    "a scheme without a host": "http:///health/live",
+    "a scheme alone": "http://",
+    "a scheme and a path": "http:/health/live",
+    "a name and a password": "http://root:secret@test/health/live",
+    "a host of dots": "http://..../health/live",
+    "a host with a port of letters": "http://test:http/health/live",
+    "a host and a backslash": "http://test\\health/live",
+}
+
+STRANGE: dict[str, tuple[str, int | tuple[int, ...]]] = {
+    "percent signs": ("/%%%", 404),
+    "percent garbage": ("/%zz%1", 404),
+    "a percent sign at the end": ("/%", 404),
+    "IIS's own encoding": ("/%u002e%u002e/", 404),
+    "dots up": ("/../../../../etc/passwd", 404),
+    "encoded dots up": ("/%2e%2e/%2e%2e/etc/passwd", 404),
+    "dots encoded twice": ("/%252e%252e/etc/passwd", 404),
+    "dots and backslashes": ("/..\\..\\windows\\win.ini", 404),
+    "dots in the middle": ("/health/../health/live", 404),
+    "a dot at the end": ("/health/live/.", 404),
+    "a slash at the end": ("/health/live/", 404),
+    "two slashes first": ("//health/live", 200),
+    "two slashes and a host": ("//evil.example/%2e%2e", (308, 404)),
+    "two slashes inside": ("/health//live", (308, 404)),
+    "many slashes": ("/" * 4000, (302, 308, 404)),
+    "an encoded slash": ("/health%2flive", 200),
+    "parameters": ("/health/live;jsessionid=1", 404),
+    "a hash": ("/health/live#top", 404),
+    "capitals": ("/HEALTH/LIVE", 404),
+    "an encoded question mark": ("/health/live%3fa=b", 404),
+    "a right-to-left mark": ("/%e2%80%ae", 404),
+    "a template": ("/{{7*7}}/${7*7}", 404),
+    "SQL": ("/'%20OR%201=1--", 404),
+    "a shell": ("/cgi-bin/;cat%20/etc/passwd|", 404),
+    "a thousand segments": ("/a" * 1000, 404),
+    "a query that is no UTF-8": ("/health/live?a=%ff&%ff=b", 200),
+    "a query with a NUL": ("/health/live?a=%00", 200),
+    "a query of ampersands": ("/health/live?" + "&" * 2000, 200),
+    "a query of a thousand names": ("/health/live?" + "&".join(f"a{number}=" for number in range(1000)), 200),
+    "a query of brackets": ("/health/live?" + "a[" * 1000, 200),
+    "a query with raw brackets and quotes": ("/health/live?<script>'\"{}|\\^`", 200),
+    "an empty query": ("/health/live?", 200),
+    "two question marks": ("/health/live??a=b?c", 200),
+    "a whole URL": ("http://test/health/live", 200),
+    "a whole URL in capitals": ("HTTP://TEST/health/live", 200),
+    "a whole URL of another host": ("http://other.example:81/health/live", 200),
+    "a whole URL with TLS": ("https://test/health/live", 200),
+    "a whole URL with a query": ("http://test/health/live?a=b", 200),
+    "a whole URL with an encoded question mark": ("http://test/health/live%3fa=b", 404),
+    "a whole URL without a path": ("http://test", 302),
+    "a whole URL with a query and no path": ("http://test?a=b", 302),
+    "a whole URL with a query that looks like a path": ("http://test?a=b/../health/live#", 302),
+    "a whole URL with a control character": ("http://test/%0a", 400),
+    "a whole URL of IPv6": ("http://[::1]:80/health/live", 200),
+}
+
+
+def cases() -> list[Case]:
+    longest = "/health/live?".ljust(8192, "a")
+    return [
+        *(case(f"path with %{number:02x}", head(target=f"/a%{number:02x}b"), 400) for number in CONTROLS),
+        *(case(f"path: {name}", head(target=target), 400) for name, target in UNFIT.items()),
+        *(case(f"no path: {name}", head(target=target), 400) for name, target in NO_PATH.items()),
+        *(case(f"address: {name}", head(target=target), status) for name, (target, status) in STRANGE.items()),
+        case("an asterisk for OPTIONS", head("OPTIONS", "*"), (200, 204, 404)),
+        case("an asterisk and a query for OPTIONS", head("OPTIONS", "*?a=b"), (200, 204, 404)),
+        case("a path behind an asterisk", head("OPTIONS", "*/health/live"), 400),
+        case("address of 8 KiB", head(target=longest), 200),
+        case("address of 8 KiB in pieces", in_pieces(head(target=longest), 1000), 200),
+        case("address of 8 KiB and one byte", head(target=longest + "a"), 414),
+        case("path of 8 KiB and one byte", head(target="/".ljust(8193, "a")), 414),
+        case("address of 60 KiB", head(target="/" * 60_000), 414),
+        case("address of 60 KiB in pieces", in_pieces(head(target="/" * 60_000), 5000), 414),
+        case("address of 2 MiB", head(target="/?" + "a" * (2 << 20)), 414),
+        case("address of 2 MiB without an end", b"GET /" + b"a" * (2 << 20), 414),
+    ]
