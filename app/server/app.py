@@ -9,16 +9,20 @@ from app.core.lifecycle import Lifecycle
 from app.core.metrics import Metrics
 from app.core.settings import Settings
 from app.feature import Feature
+from app.web.access import AccessLog
 from app.web.application import Application
 from app.web.audience import Audiences
+from app.web.body import BodyLimits
 from app.web.callers import Authenticator
 from app.web.cors import Cors
 from app.web.endpoint import declared
+from app.web.heads import HeadLimits
 from app.web.idempotency import Idempotency
 from app.web.in_flight import InFlight
 from app.web.json import OrjsonProvider
 from app.web.proxies import TrustedProxies
 from app.web.rate_limits import RateLimits
+from app.web.recovery import Recovery
 from app.web.request_ids import RequestIds
 from app.web.security_headers import SecurityHeaders
 from app.web.streaming import FairStreams
@@ -60,11 +64,17 @@ def create_app(
     edge = RequestIds(
         TrustedProxies(
             traced(
-                SecurityHeaders(
-                    Cors(
-                        FairStreams(app.asgi_app),
-                        origins=server.cors_origins,
+                AccessLog(
+                    Recovery(
+                        SecurityHeaders(
+                            Cors(
+                                # Here once more, so that its answers have the headers of these two.
+                                Recovery(HeadLimits(FairStreams(app.asgi_app))),
+                                origins=server.cors_origins,
+                            ),
+                        ),
                     ),
+                    observer=metrics.http,
                 ),
                 tracing,
             ),
@@ -74,6 +84,7 @@ def create_app(
     # ... and after, when its policy is.
     app.gates = (
         InFlight(app.requests, limit=server.max_in_flight),
+        BodyLimits(limit=server.body_limit, timeout=server.body_timeout),
         Audiences(_authenticator(features), operations=settings.telemetry.networks),
         RateLimits(settings.rate_limit, observer=metrics.rate_limits),
     )
