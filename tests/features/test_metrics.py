@@ -211,7 +211,7 @@ async def test_a_scraper_gets_the_format_it_asks_for(app_process: StartApp) -> N
     asked = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 
     plain = await app.http.get("/metrics")
-    odd = await app.http.get("/metrics", headers={"Accept": b"text/plain;version=\xff;escaping=,;;="})
+    odd = await app.http.get("/metrics", headers=[(b"Accept", b"text/plain;version=\xff;escaping=,;;=")])
     modern = await app.http.get("/metrics", headers={"Accept": asked})
 
     read = text_string_to_metric_families(modern.text)  # type: ignore[no-untyped-call]  # has no types

@@ -1,0 +1,112 @@
+"""The registry by itself: that it is complete, documented, bounded, and nobody else's."""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+from collections.abc import Iterator
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.core.database import PoolStats
+from app.core.metrics import Metrics
+from app.core.metrics.services import MOST_NAMES
+from app.core.probe import Probe
+from app.core.settings import PROJECT_ROOT
+
+PAGE = PROJECT_ROOT / "docs" / "telemetry.md"
+ROW = re.compile(r"^\| `(plinth_\w+)` \| (\w+) \| ([^|]*)\| [^|]+ \|$", re.MULTILINE)
+# The label in which a histogram keeps its buckets.
+OWN = {"le"}
+
+Described = tuple[str, str, frozenset[str]]
+
+
+async def nothing() -> None: ...
+
+
+def _full() -> Metrics:
+    """With one of everything that can happen."""
+    metrics = Metrics()
+    metrics.follow_pool(lambda: PoolStats(3, 2, 1, 0, 0.0, 5, 7, 0.1, 0, 3, 0))
+    metrics.follow_probes(Probe("database", nothing, interval=1, timeout=1))
+    metrics.http.began()
+    metrics.http.ended("GET", "/notes", 200, 0.01)
+    metrics.rate_limits.decided("/notes", "allowed")
+    metrics.database.acquired(0.001)
+    metrics.database.queried("select_note", "ok", 0.001)
+    metrics.redis.commanded("GET", "ok", 0.001)
+    metrics.spans.exported("sent", 3)
+    return metrics
+
+
+def _told(metrics: Metrics) -> Iterator[Described]:
+    text = metrics.exposition("")[0].decode()
+    for family in text_string_to_metric_families(text):
+        labels = {label for sample in family.samples for label in sample.labels}
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield name, family.type, frozenset(labels - OWN)
+
+
+def test_the_page_names_every_metric_with_its_kind_and_labels() -> None:
+    rows = ROW.findall(PAGE.read_text())
+    written = [(name, kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows]
+
+    told = [each for each in _told(_full()) if each[0].startswith("plinth_")]
+
+    assert len(written) == len(set(written)) > 20
+    assert sorted(written, key=str) == sorted(told, key=str)
+
+
+def test_every_sample_has_a_name_that_says_its_unit() -> None:
+    for name, kind, _ in _told(_full()):
+        assert name.endswith("_total") is (kind == "counter")
+        assert not re.search(r"_(ms|milliseconds|kb|mb|percent)(_|$)", name)
+        assert kind != "histogram" or name.endswith("_seconds")
+
+
+def test_a_thousand_paths_and_methods_make_one_series() -> None:
+    metrics, dice = Metrics(), random.Random(7)  # noqa: S311  (a fixed seed makes a failure repeatable)
+    before = len(metrics.exposition("")[0].splitlines())
+
+    for _ in range(1000):
+        metrics.http.began()
+        metrics.http.ended("".join(dice.choices(string.ascii_uppercase, k=8)), None, 404, 0.001)
+
+    one = {"method": "other", "route": "none", "status": "404"}
+    assert metrics.registry.get_sample_value("plinth_http_requests_total", one) == 1000
+    assert len(metrics.exposition("")[0].splitlines()) - before < 25, "one counter, and one histogram's buckets"
+
+
+def test_names_that_are_made_up_without_end_are_counted_together() -> None:
+    metrics = Metrics()
+
+    for number in range(MOST_NAMES + 500):
+        metrics.database.queried(f"made_up_{number}", "ok", 0.001)
+
+    others = {"statement": "other", "outcome": "other"}
+    assert metrics.registry.get_sample_value("plinth_database_queries_total", others) == 500
+
+
+def test_a_duration_falls_into_its_bucket() -> None:
+    metrics = Metrics()
+
+    for seconds in (0.0009, 0.02, 29.0, 31.0):
+        metrics.http.began()
+        metrics.http.ended("GET", "/notes", 200, seconds)
+
+    def below(limit: str) -> float | None:
+        labels = {"method": "GET", "route": "/notes", "le": limit}
+        return metrics.registry.get_sample_value("plinth_http_request_duration_seconds_bucket", labels)
+
+    assert [below(limit) for limit in ("0.001", "0.025", "30.0", "+Inf")] == [1, 2, 3, 4]
+
+
+def test_two_applications_count_for_themselves() -> None:
+    first, second = Metrics(), Metrics()
+
+    first.http.began()
+
+    name = "plinth_http_requests_in_flight"
+    assert (first.registry.get_sample_value(name), second.registry.get_sample_value(name)) == (1, 0)
