@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import cast
 
 import hypercorn.asyncio.run
@@ -68,6 +71,7 @@ def tracked(connections: Connections) -> type[TCPServer]:
             # Each request's scope has a copy of this, and with it the way to end its connection.
             self.state = LifespanState({**self.state, ABORT: self.writer.transport.abort})
             connections.add(self)
+            self.state = LifespanState({**self.state, ABORT: partial(reset, self.writer)})  # copied to each scope
             try:
                 await super().run()
             finally:
@@ -102,6 +106,13 @@ def tracked(connections: Connections) -> type[TCPServer]:
             await asyncio.shield(self._initiate_server_close())
 
     return TrackedTCPServer
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Drop the connection so that nobody takes its end for the end of a body, as a client of HTTP/1.0 would."""
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 @contextmanager

@@ -27,6 +27,12 @@ log = structlog.get_logger(__name__)
 ANYTHING = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
+def is_cancelling() -> bool:
+    """True where somebody cancels this task, rather than a CancelledError that code has let go astray."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Escaped(Exception):
     """Something came out that must not leave its task as it is; it is the cause."""
 
@@ -60,8 +66,7 @@ async def _contained(running: Awaitable[None]) -> None:
     try:
         await running
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelling():
             raise
         raise Escaped("CancelledError") from error
     except (SystemExit, KeyboardInterrupt, GeneratorExit, TimeoutError) as error:
@@ -121,5 +126,9 @@ async def _logged(running: Awaitable[object]) -> None:
     """The answer is made by now: what goes wrong in clearing up is for the log."""
     try:
         await running
+    except asyncio.CancelledError as error:
+        if is_cancelling():
+            raise
+        log.error("teardown_failed", error="CancelledError", exc_info=error)  # noqa: TRY400  (it has no other traceback)
     except ANYTHING as error:
         log.error("teardown_failed", error=type(error).__name__, exc_info=error)  # noqa: TRY400  (also of BaseException)

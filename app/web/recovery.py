@@ -9,6 +9,7 @@ import structlog
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from app.core.errors import Panic
+from app.web.containment import is_cancelling
 from app.web.errors import log_panic
 from app.web.exchange import Exchange, exchange_of
 from app.web.refusal import refuse
@@ -43,7 +44,7 @@ class Recovery:
         try:
             await self.app(scope, receive, send)
         except asyncio.CancelledError as cancelled:
-            if _is_real():
+            if is_cancelling():
                 raise
             error = cancelled
         except BaseException as raised:  # noqa: BLE001  (told to the log, and the server goes on)
@@ -51,11 +52,6 @@ class Recovery:
         # Quart comes back like this from a stream whose time for sending is over.
         if error is not None or not (exchange.ended or exchange.gone):
             await _recover(scope, send, exchange, error or NoAnswer(NoAnswer.__doc__))
-
-
-def _is_real() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _recover(scope: Scope, send: ASGISendCallable, exchange: Exchange, error: BaseException) -> None:
