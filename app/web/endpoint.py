@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from quart.globals import request_ctx
 
@@ -20,14 +20,16 @@ from app.web.policy import PUBLIC, Policy
 
 ATTRIBUTE = "__endpoint__"
 
-View = TypeVar("View", bound=Callable[..., Awaitable[Any]])
+# Whatever it returns is the application's to answer with: a dataclass too, which Quart's own types would refuse.
+Handler = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """One declared route; `body`, `query` and the types in `answers` are dataclasses.
 
-    `answers` maps a status to what its JSON body is made of, None for a body that is no JSON.
+    `answers` maps a status to what its JSON body is made of, to a media type such as `text/csv`, or to None for a
+    body of any kind.
     """
 
     policy: Policy
@@ -40,7 +42,7 @@ class Endpoint:
 
 def endpoint(
     policy: Policy, *, answers: Mapping[int, Any] | None = None, errors: tuple[type[AppError], ...] = ()
-) -> Callable[[View], View]:
+) -> Callable[[Handler], Handler]:
     """Declare the handler below it.
 
     A parameter named `body` is parsed from the request's JSON into its annotation, one named `query` from the
@@ -48,12 +50,12 @@ def endpoint(
     `errors` are the refusals of its own that the handler may raise; those of the edge need not be named.
     """
 
-    def declare(handler: View) -> View:
+    def declare(handler: Handler) -> Handler:
         body, query = _annotation(handler, "body"), _annotation(handler, "query")
-        view: Callable[..., Awaitable[Any]] = _parsing(handler, body, query) if body or query else handler
+        view = _parsing(handler, body, query) if body or query else handler
         declared = Endpoint(policy, body, query, dict(answers or {200: None}), errors, inspect.getdoc(handler) or "")
         setattr(view, ATTRIBUTE, declared)
-        return cast(View, view)
+        return view
 
     return declare
 
@@ -65,7 +67,7 @@ def _annotation(handler: Callable[..., Any], parameter: str) -> Any:  # noqa: AN
     return get_type_hints(holder, getattr(handler, "__globals__", {}), include_extras=True).get(parameter)
 
 
-def _parsing(handler: View, body: type[Any] | None, query: type[Any] | None) -> Callable[..., Awaitable[Any]]:
+def _parsing(handler: Handler, body: type[Any] | None, query: type[Any] | None) -> Handler:
     @wraps(handler)
     async def view(**path: Any) -> Any:  # noqa: ANN401  (whatever the handler takes and gives)
         incoming = request_ctx.request  # the object itself: each use of the proxy would look it up again

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import msgspec
 from quart import Request
 
-from app.core.errors import ValidationFailed
+from app.core.json import NotJson, loads
+from app.web import sentences
+from app.web.conversion import record
+from app.web.faults import Faults
+from app.web.json import not_json, require_json
 
 T = TypeVar("T")
 
@@ -15,18 +18,29 @@ T = TypeVar("T")
 async def read_body(kind: type[T], incoming: Request) -> T:
     """The JSON body of `incoming` as `kind`.
 
-    Raises `UnsupportedMediaType`, `BadRequest` (not JSON) and `ValidationFailed`.
+    Raises `UnsupportedMediaType`, `BadRequest` (not JSON), `ValidationFailed`, and what reading the body raises.
     """
-    return _convert(kind, await incoming.get_json(force=True), strict=True)
+    require_json(incoming.content_type)
+    try:
+        value = loads(cast(bytes, await incoming.get_data()))
+    except NotJson as error:
+        raise not_json(error) from error
+    return _converted(kind, value, Faults(), lax=False)
 
 
 def read_query(kind: type[T], incoming: Request) -> T:
     """The query string of `incoming` as `kind`. Raises `ValidationFailed`."""
-    return _convert(kind, incoming.args.to_dict(), strict=False)
+    faults, lists = Faults(), record(kind, lax=True).lists
+    given: dict[str, Any] = {}
+    for name, texts in incoming.args.lists():
+        given[name] = texts if name in lists else texts[0]
+        if len(texts) > 1 and name not in lists:
+            faults.add(name, sentences.TWICE)
+    return _converted(kind, given, faults, lax=True)
 
 
-def _convert(kind: type[T], value: Any, *, strict: bool) -> T:  # noqa: ANN401  (decoded JSON)
-    try:
-        return msgspec.convert(value, kind, strict=strict)
-    except msgspec.ValidationError as error:
-        raise ValidationFailed({"": [str(error)]}) from error
+def _converted(kind: type[T], value: object, faults: Faults, *, lax: bool) -> T:
+    converted = record(kind, lax=lax)(value, "", faults)
+    if faults.found:
+        raise faults.error
+    return cast(T, converted)
