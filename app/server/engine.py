@@ -68,8 +68,6 @@ def tracked(connections: Connections) -> type[TCPServer]:
         lingering: asyncio.TimerHandle | None = None
 
         async def run(self) -> None:
-            # Each request's scope has a copy of this, and with it the way to end its connection.
-            self.state = LifespanState({**self.state, ABORT: self.writer.transport.abort})
             connections.add(self)
             self.state = LifespanState({**self.state, ABORT: partial(reset, self.writer)})  # copied to each scope
             try:

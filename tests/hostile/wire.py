@@ -45,21 +45,21 @@ class Outcome:
         return len(wanted) == len(self.statuses) and all(map(tuple.__contains__, wanted, self.statuses))
 
 
-async def play(address: tuple[str, int], cases: Sequence[Case]) -> list[Outcome]:
-    """All of them, many at once, each on one connection."""
+async def play(address: tuple[str, int], cases: Sequence[Case], *, limit: float = LIMIT) -> list[Outcome]:
+    """All of them, many at once, each on one connection and for `limit` seconds at most."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(case: Case) -> Outcome:
         async with places:
-            return await _play(address, case)
+            return await _play(address, case, limit)
 
     return await asyncio.gather(*map(one, cases))
 
 
-async def _play(address: tuple[str, int], case: Case) -> Outcome:
+async def _play(address: tuple[str, int], case: Case, limit: float) -> Outcome:
     received = bytearray()
     try:
-        async with asyncio.timeout(LIMIT):
+        async with asyncio.timeout(limit):
             await _talk(address, case, received)
         return Outcome(case, read_answers(bytes(received), bodiless=case.bodiless))
     except TimeoutError:
