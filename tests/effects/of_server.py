@@ -16,6 +16,7 @@ from app.embedded.ports import free_port
 from app.feature import Feature
 from app.features import health
 from app.server.app import create_app
+from app.web import PUBLIC, endpoint
 from tests.effects.case import Trial, Values, limits, shows
 from tests.effects.starting import Served, serving, started
 from tests.harness.settings import TestSettings
@@ -61,13 +62,14 @@ class Slow:
     def __init__(self) -> None:
         self.arrived, self.released = asyncio.Event(), asyncio.Event()
         routes = Blueprint("slow", __name__)
-        routes.add_url_rule("/slow", view_func=self.answer)
         self.feature = Feature("slow", (routes,))
 
-    async def answer(self) -> str:
-        self.arrived.set()
-        await self.released.wait()
-        return "done"
+        @routes.get("/slow")
+        @endpoint(PUBLIC)
+        async def answer() -> str:
+            self.arrived.set()
+            await self.released.wait()
+            return "done"
 
 
 @limits("server.request_timeout")
@@ -97,6 +99,22 @@ async def a_stop_leaves_the_doors_open(trial: Trial) -> None:
     async with serving(trial.settings(ANY_PORT)) as served:
         served.stop.set()
         await served.ended
+
+
+@shows("server.max_in_flight", {"1": 503, "2": 200})
+async def a_second_request_meanwhile(trial: Trial) -> int:
+    slow = Slow()
+    async with serving(trial.settings(ANY_PORT), slow.feature) as served, httpx.AsyncClient() as client:
+        first = asyncio.create_task(client.get(f"{served.url}/slow"))
+        await slow.arrived.wait()
+        slow.arrived.clear()
+        second = asyncio.create_task(client.get(f"{served.url}/slow"))
+        arrived = asyncio.create_task(slow.arrived.wait())
+        await asyncio.wait([second, arrived], return_when=asyncio.FIRST_COMPLETED)
+        arrived.cancel()
+        slow.released.set()
+        await first
+        return (await second).status_code
 
 
 @shows("server.event_loop", {"asyncio": False, "uvloop": True})

@@ -11,10 +11,12 @@ from app.core.settings import Settings
 from app.core.settings.declarations import SETTINGS
 from tests.effects import (  # noqa: F401  (each declares the cases of its settings)
     of_app,
+    of_body,
     of_database,
     of_log,
     of_migrations,
     of_pool,
+    of_rate_limit,
     of_redis,
     of_server,
     of_telemetry,
