@@ -1,24 +1,63 @@
-"""`app routes`: every address the service answers, without opening anything."""
+"""`app routes`: every address the service answers and what holds there, without opening anything."""
 
 from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.context import CliContext, pass_context
+from app.cli.table import table
+
+if TYPE_CHECKING:
+    from app.web.url_map import Route
 
 
 @click.command()
+@click.option("--json", "machine", is_flag=True, help="Print JSON instead of columns.")
 @pass_context
-def routes(context: CliContext) -> None:
-    """List every route: methods, path and the handler that answers it."""
+def routes(context: CliContext, machine: bool) -> None:
+    """List every route: who may call it, how often, how long it may take, how much it reads.
+
+    What a route leaves to the settings is shown as they have it. Every GET answers HEAD, and every
+    address OPTIONS.
+    """
     settings = context.load_settings()
 
     from app.bootstrap import FEATURES
     from app.core.lifecycle import Lifecycle
     from app.server import create_app
+    from app.web.url_map import routes_of
 
-    rules = create_app(settings, FEATURES, lifecycle=Lifecycle()).url_map.iter_rules()
-    rows = sorted((rule.rule, ", ".join(sorted(rule.methods or ())), rule.endpoint) for rule in rules)
-    width = max(len(path) for path, _, _ in rows)
-    for path, methods, endpoint in rows:
-        click.echo(f"{path:<{width}}  {methods:<20}  {endpoint}")
+    found = [_row(route) for route in routes_of(create_app(settings, FEATURES, lifecycle=Lifecycle()), settings)]
+    if machine:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(table([name.upper() for name in found[0]], [list(map(_cell, row.values())) for row in found]))
+
+
+def _row(route: Route) -> dict[str, Any]:
+    """Seconds and bytes; the limits as a person reads them."""
+    return {
+        "path": route.path,
+        "methods": ["WEBSOCKET"] if route.websocket else list(route.methods),
+        "audience": str(route.endpoint.policy.audience),
+        "limits": list(map(str, route.in_force.limits)),
+        "timeout": route.in_force.timeout,
+        "body": route.in_force.body,
+        "idempotency": bool(route.idempotent),
+        "handler": route.name,
+    }
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401  (a cell of any column)
+    match value:
+        case bool():
+            return "yes" if value else "-"
+        case list():
+            return ", ".join(value) or "-"
+        case float():
+            return f"{value:g} s"
+        case _:
+            return str(value)

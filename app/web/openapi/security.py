@@ -1,0 +1,43 @@
+"""How a caller proves who it is, as far as the audience of a route asks for it."""
+
+from __future__ import annotations
+
+from app.web.openapi.schemas import Schema
+from app.web.policy import Audience
+from app.web.url_map import UNSAFE
+
+SCHEMES: dict[str, Schema] = {
+    "accessToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token, in the header `Authorization: Bearer`.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "API key",
+        "description": "An API key, in the same header.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-session",
+        "description": "The session of a browser.",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "The session's token, beside the cookie wherever something is changed.",
+    },
+}
+SIGNING_IN = frozenset({Audience.USER, Audience.ADMIN})
+
+
+def security(audience: Audience, method: str) -> list[dict[str, list[str]]]:
+    """The ways in, any of which will do; none where nobody is asked."""
+    if audience not in SIGNING_IN:
+        return []
+    session = ("session", "csrf") if method in UNSAFE else ("session",)
+    return [{"accessToken": []}, {"apiKey": []}, {name: [] for name in session}]
