@@ -75,6 +75,7 @@ def print_banner(settings: Settings, url: str) -> None:
     """Tell a newcomer what runs and what to type."""
     lines = {
         "Open": url,
+        "Docs": f"{url}/docs",
         "Health": f"{url}/health",
         "Try": f"curl -s {url}/health/ready",
         "PostgreSQL": f"{settings.database.host}:{settings.database.port}, password in .local/secrets/",

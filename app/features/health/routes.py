@@ -13,9 +13,11 @@ from app.web import PROBE, endpoint, resources
 
 routes = Blueprint("health", __name__, url_prefix="/health")
 
+JSON = "application/json"
+
 
 @routes.get("")
-@endpoint(PROBE, answers={200: None, 503: None})
+@endpoint(PROBE, answers={200: JSON, 503: JSON})
 async def overview() -> Response:
     """Say to a person which part is down; 503 while any is."""
     database, redis = resources().database_probe.result, resources().redis_probe.result
@@ -31,14 +33,14 @@ async def overview() -> Response:
 
 
 @routes.get("/live")
-@endpoint(PROBE)
+@endpoint(PROBE, answers={200: JSON})
 async def live() -> Response:
     """Answer as long as the event loop turns; a restart would mend nothing else."""
     return _json({"status": "ok"}, 200)
 
 
 @routes.get("/ready")
-@endpoint(PROBE, answers={200: None, 503: None})
+@endpoint(PROBE, answers={200: JSON, 503: JSON})
 async def ready() -> Response:
     """Tell the balancer whether to send work here, with the reason for each check that fails."""
     reasons = {name: check(resources()) for name, check in CHECKS.items()}
@@ -53,6 +55,6 @@ def _check(reason: str | None) -> dict[str, Any]:
 
 
 def _json(body: object, status: int) -> Response:
-    response = Response(orjson.dumps(body), status, content_type="application/json")
+    response = Response(orjson.dumps(body), status, content_type=JSON)
     response.headers["Cache-Control"] = "no-store"
     return response

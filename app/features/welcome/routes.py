@@ -23,7 +23,7 @@ async def root() -> ResponseReturnValue:
 
 
 @routes.get("/web/login")
-@endpoint(PAGE)
+@endpoint(PAGE, answers={200: "text/html"})
 async def login() -> Response:
     """Show that the service runs, from its own readiness."""
     return Response(HTML, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
