@@ -43,7 +43,7 @@ class RequestIds:
             await self.app(scope, receive, send)
             return
         request_id = _incoming(scope["headers"]) or str(new_id())
-        client = scope["client"]
+        client = scope.get("client")  # ASGI lets servers leave it out
         exchange = Exchange(request_id, client[0] if client else "", scope["scheme"])
         state: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets a server's users add keys
         state[KEY] = exchange
