@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import structlog
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from app.web.exchange import exchange_of
 
@@ -33,23 +33,15 @@ class Traces:
             await self.app(scope, receive, send)
             return
         exchange = exchange_of(scope)
-        status: int | None = None
-
-        async def noting(event: ASGISendEvent) -> None:
-            nonlocal status
-            if event["type"] == "http.response.start":
-                status = event["status"]
-            await send(event)
-
         with self.tracing.request(scope["method"], _carrier(scope["headers"])) as span:
             span.asked(
                 request_id=exchange.request_id, client=exchange.client, scheme=exchange.scheme, path=scope["path"]
             )
             structlog.contextvars.bind_contextvars(trace_id=span.trace_id)
             try:
-                await self.app(scope, receive, noting)
+                await self.app(scope, receive, send)
             finally:
-                span.answered(exchange.route, status)
+                span.answered(exchange.route, exchange.status)
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
