@@ -166,6 +166,7 @@ async def run_engine(
     config.include_server_header = False
     config.graceful_timeout = last_resort
     config.h11_max_incomplete_size = MOST_INCOMPLETE
+    config.max_app_queue_size = 1  # of up to 64 KiB each, beside what app.web.body keeps for a reader
     with _installed(connections):
         await serve(cast(Framework, contained(app)), config, shutdown_trigger=shutdown_trigger)
 
