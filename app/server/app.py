@@ -85,8 +85,11 @@ def create_app(
     app.gates = (
         InFlight(app.requests, limit=server.max_in_flight),
         BodyLimits(limit=server.body_limit, timeout=server.body_timeout),
-        Audiences(_authenticator(features), operations=settings.telemetry.networks),
-        RateLimits(settings.rate_limit, observer=metrics.rate_limits),
+        RateLimits(
+            settings.rate_limit,
+            inside=Audiences(_authenticator(features), operations=settings.telemetry.networks),
+            observer=metrics.rate_limits,
+        ),
     )
     app.around = Idempotency()
     app.asgi_app = edge  # type: ignore[method-assign]  # Quart's documented hook

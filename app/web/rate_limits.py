@@ -9,11 +9,11 @@ from typing import Protocol
 import structlog
 from quart import Request
 
-from app.core.errors import RateLimited
+from app.core.errors import Forbidden, RateLimited, Unauthorized
 from app.core.rate_limit import Decision, Window, take
 from app.core.redis import RedisUnavailable
 from app.core.settings.sections import RateLimit
-from app.web.application import resources
+from app.web.application import Gate, resources
 from app.web.endpoint import Endpoint
 from app.web.exchange import Exchange, exchange_of
 from app.web.policy import MINUTE, By, Limit, Policy
@@ -38,17 +38,30 @@ class NoObserver:
 
 
 class RateLimits:
-    """The gate that counts; it comes after the one that knows the caller."""
+    """The gate that counts, once the one inside it knows the caller; those whom that one refuses are counted too."""
 
-    def __init__(self, settings: RateLimit, *, observer: RateLimitObserver | None = None) -> None:
+    def __init__(
+        self, settings: RateLimit, *, inside: Gate | None = None, observer: RateLimitObserver | None = None
+    ) -> None:
+        self.inside = inside
         self.enabled = settings.enabled
         self.usual = (Limit(settings.per_minute, MINUTE),) if settings.per_minute else ()
         self.observer = observer or NoObserver()
         self._counting = True
 
     async def __call__(self, request: Request, endpoint: Endpoint) -> None:
-        """Raises `RateLimited`."""
+        """Raises `RateLimited`, and what the gate inside raises."""
         limits = self._limits(endpoint.policy)
+        try:
+            if self.inside:
+                await self.inside(request, endpoint)
+        except (Unauthorized, Forbidden):
+            # Guessing has its limits, but who may not call can't use up what all callers share.
+            await self._count(request, [limit for limit in limits if limit.by is not By.ROUTE])
+            raise
+        await self._count(request, limits)
+
+    async def _count(self, request: Request, limits: Sequence[Limit]) -> None:
         if not limits:
             return
         exchange = exchange_of(request.scope)

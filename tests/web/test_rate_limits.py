@@ -186,6 +186,21 @@ async def test_callers_are_counted_one_by_one(settings: TestSettings, serving: S
     assert bob.status_code == 200
 
 
+async def test_guessing_credentials_has_the_limit_of_the_address(settings: TestSettings, serving: Serving) -> None:
+    policy = SIGNED_IN.but(limits=(Limit(2, HOUR, By.CALLER), Limit(2, HOUR, By.ROUTE)))
+    async with opened(settings(), limited(policy), signed_tokens.feature) as app, serving(app) as client:
+        guesses = [await client.get("/things/a", headers=bearer("ada", key=bytes([n]))) for n in range(3)]
+        known = [await client.get("/things/a", headers=bearer("ada")) for _ in range(3)]
+
+    assert [(answer.status_code, *told(answer)[:2]) for answer in guesses] == [
+        (401, "2", "1"),
+        (401, "2", "0"),
+        (429, "2", "0"),
+    ]
+    # Neither her own limit nor that of the route has been touched.
+    assert statuses(known) == [200, 200, 429]
+
+
 async def test_nobody_is_counted_by_address(settings: TestSettings, serving: Serving) -> None:
     policy = PUBLIC.but(limits=(Limit(2, HOUR, By.CALLER),))
     behind = settings("server.trusted_proxies=127.0.0.0/8")
