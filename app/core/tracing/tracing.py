@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 
 PATH = "/v1/traces"  # OTLP over HTTP, beneath the collector's base address
 SEND_EVERY = 1000  # milliseconds; a trace can be looked at while one still remembers the request
-BATCH = 256  # spans; about 5 ms of encoding, for which the thread competes with requests
-QUEUE = 4096  # spans, about 6 MB; with a collector that is slow or gone, the oldest are dropped beyond it
+BATCH = 128  # spans; about 4 ms of encoding, for which the thread competes with requests
+QUEUE = 4096  # spans, about 12 MB; with a collector that is slow or gone, the oldest are dropped beyond it
 SEND_TIMEOUT = 5.0  # seconds for one batch, its retries included
 FLUSH_TIMEOUT = 2.0  # seconds that a collector may add to a stop
 LONGEST_VALUE = 1024  # characters of an attribute; a path may have 60,000
