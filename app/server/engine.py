@@ -12,6 +12,7 @@ from functools import partial
 from typing import cast
 
 import hypercorn.asyncio.run
+import hypercorn.asyncio.tcp_server
 import hypercorn.protocol
 import hypercorn.protocol.h11
 import hypercorn.protocol.ws_stream
@@ -32,6 +33,7 @@ from quart import Quart
 from app.server.protocol import MOST_INCOMPLETE, Stream, StrictProtocol, WebsocketStream, no_extensions
 from app.web.recovery import ABORT
 
+READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
 LINGER = 2.0  # seconds for a client to take the last answer while it is still sending
 FIRST_REQUEST = 1.0  # seconds a new connection has to send its request once the server is stopping
 ACCEPTED = 0.02  # seconds, of which a loop without work needs a thousandth
@@ -118,6 +120,7 @@ def _installed(connections: Connections) -> Iterator[None]:
     """Our classes where Hypercorn looks its own up for every connection; there is no public hook."""
     places = (
         (hypercorn.asyncio.run, "TCPServer", tracked(connections)),
+        (hypercorn.asyncio.tcp_server, "MAX_RECV", READ),
         (hypercorn.protocol, "H11Protocol", StrictProtocol),
         (hypercorn.protocol.h11, "HTTPStream", Stream),
         (hypercorn.protocol.h11, "WSStream", WebsocketStream),
@@ -166,7 +169,9 @@ async def run_engine(
     config.include_server_header = False
     config.graceful_timeout = last_resort
     config.h11_max_incomplete_size = MOST_INCOMPLETE
-    config.max_app_queue_size = 1  # of up to 64 KiB each, beside what app.web.body keeps for a reader
+    # Of a body, beside what `app.web.body` keeps for a reader. Two, for the news that a stream is over and for the part
+    # that was waiting for its place: see `_make_room` in `protocol`.
+    config.max_app_queue_size = 2
     with _installed(connections):
         await serve(cast(Framework, contained(app)), config, shutdown_trigger=shutdown_trigger)
 

@@ -17,7 +17,7 @@ from app.web.exchange import Exchange
 from app.web.policy import KIB
 
 # Bytes that wait for a reader. A body of this size is wholly received, so that a client's going away is noticed
-# behind it; of a longer one, the rest stays in the sockets of both sides.
+# behind it. Of a longer one the rest stays in the sockets of both sides, and all of it if its length is announced.
 WINDOW = 64 * KIB
 SLOWEST = KIB  # bytes a second
 
@@ -46,7 +46,8 @@ class FlowingBody(Body):
         self._wanted = False  # as a whole, so the window does not matter
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        self._room.set()
+        if self.expected <= WINDOW:
+            self._room.set()
 
     def hold_to(self, limit: int, timeout: float) -> None:
         """Bytes and seconds. Raises `PayloadTooLarge` where the head announces more."""
@@ -110,8 +111,6 @@ class FlowingBody(Body):
         """What has not been read yet; like Quart's, it can be asked for again."""
         self._wanted = True
         while not self._whole:
-            if self.refusal is None:
-                self._room.set()
             await self._arrival()
         if self.refusal is not None:
             raise self.refusal
@@ -128,6 +127,7 @@ class FlowingBody(Body):
             raise self.refusal
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self._room.set()
         self._news.clear()
         try:
             async with asyncio.timeout(self._patience()):
