@@ -42,6 +42,8 @@ class Traces:
                 await self.app(scope, receive, send)
             finally:
                 span.answered(exchange.route, exchange.status)
+                if not exchange.ended:
+                    span.cut_short(by_client=exchange.gone)
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

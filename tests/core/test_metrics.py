@@ -59,6 +59,14 @@ def test_the_page_names_every_metric_with_its_kind_and_labels() -> None:
     assert sorted(written, key=str) == sorted(told, key=str)
 
 
+def test_the_page_asks_for_nothing_that_is_not_there() -> None:
+    asked = set(re.findall(r"plinth_\w+", PAGE.read_text()))
+    told = {name for name, _, _ in _told(_full())}
+
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in asked} <= told
+    assert len(asked) > len([name for name in told if name.startswith("plinth_")]), "queries ask for parts, too"
+
+
 def test_every_sample_has_a_name_that_says_its_unit() -> None:
     for name, kind, _ in _told(_full()):
         assert name.endswith("_total") is (kind == "counter")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic, time_ns
 from typing import Any
 
+import httpx
 import pytest
 
 from app.core.ids import new_id
@@ -164,6 +165,25 @@ async def test_an_error_of_the_service_is_one_in_its_trace(traced: StartTraced) 
     assert of(unknown).attributes["http.response.status_code"] == 404
     assert (of(odd).name, of(odd).attributes["http.request.method"]) == ("HTTP", "_OTHER")
     assert "canary" not in repr(collector.spans)
+
+
+async def test_an_answer_without_an_end_shows(traced: StartTraced) -> None:
+    async with collecting() as collector:
+        app = await traced(collector)
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            await app.http.get("/traced/torn")
+        async with app.http.stream("GET", "/test/flood") as answer:
+            assert answer.status_code == 200
+        (torn,) = await eventually(lambda: collector.named("GET /traced/torn"), within=15)
+        (left,) = await eventually(lambda: collector.named("GET /test/flood"), within=15)
+
+    assert (torn.failed, torn.attributes["error.type"], torn.attributes["http.response.status_code"]) == (
+        True,
+        "broken",
+        200,
+    )
+    assert (left.failed, left.attributes["error.type"]) == (False, "disconnected")
 
 
 async def test_every_line_of_a_requests_log_names_its_trace(traced: StartTraced) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from quart import Blueprint, request
@@ -36,6 +37,18 @@ async def broken() -> dict[str, Any]:
     """A query that PostgreSQL refuses."""
     await resources().database.execute(text("SELECT 1 / 0"))
     return {}
+
+
+@routes.get("/torn")
+@endpoint(PUBLIC)
+async def torn() -> tuple[AsyncGenerator[bytes, None], dict[str, str]]:
+    """An answer that begins well."""
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"x" * 100
+        raise RuntimeError("a stream that fails on purpose")
+
+    return body(), {"Content-Type": "text/plain"}
 
 
 @routes.get("/limited")

@@ -49,5 +49,11 @@ class RequestSpan:
                 self._span.set_attribute("error.type", str(status))
                 self._span.set_status(StatusCode.ERROR)
 
+    def cut_short(self, *, by_client: bool) -> None:
+        """The answer was not sent to its end, whatever its status says; a client that leaves is no error of ours."""
+        self._span.set_attribute("error.type", "disconnected" if by_client else "broken")
+        if not by_client:
+            self._span.set_status(StatusCode.ERROR)
+
     def _named(self) -> str:
         return "HTTP" if self._method == OTHER else self._method
