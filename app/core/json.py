@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -89,4 +90,7 @@ def _text(value: object) -> str:
     # asyncpg gives a subclass of its own for speed, and orjson takes the exact class only.
     if isinstance(value, UUID):
         return str(value)
+    # Text, because many readers would make a float of a number.
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value:f}"
     raise TypeError  # orjson names the type

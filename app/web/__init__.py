@@ -4,6 +4,7 @@ from app.web.application import Application, resources
 from app.web.audience import current_caller
 from app.web.callers import Authenticator, Caller
 from app.web.endpoint import Endpoint, endpoint
+from app.web.paging import Page, PageQuery, decode_cursor, page_of
 from app.web.policy import (
     ADMIN,
     HOUR,
@@ -42,9 +43,13 @@ __all__ = [
     "Caller",
     "Endpoint",
     "Limit",
+    "Page",
+    "PageQuery",
     "Policy",
     "current_caller",
+    "decode_cursor",
     "endpoint",
+    "page_of",
     "page_policy",
     "resources",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,16 @@ async def test_an_id_from_the_database_can_be_stored_in_jsonb(db: Database) -> N
 
 def test_dates_are_rfc_3339() -> None:
     assert dumps(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == b'"2026-01-02T03:04:05+00:00"'
+
+
+@pytest.mark.parametrize(("value", "text"), [("12.50", "12.50"), ("-1E+3", "-1000"), ("0E-10", "0.0000000000")])
+def test_decimals_are_text_without_an_exponent(value: str, text: str) -> None:
+    assert json.loads(dumps([Decimal(value)])) == [text]
+
+
+def test_a_decimal_that_is_no_number_has_no_form_in_json() -> None:
+    with pytest.raises(TypeError):
+        dumps(Decimal("NaN"))
 
 
 def test_what_has_no_form_in_json_is_named() -> None:
