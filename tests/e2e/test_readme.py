@@ -24,6 +24,7 @@ INSTALL_LIMIT = 600.0  # seconds; a fresh clone downloads its dependencies
 COMMAND_LIMIT = 300.0
 WHILE_RUNNING = (
     "curl -s http://127.0.0.1:8000/health",
+    "curl -s http://127.0.0.1:8000/metrics",
     ".venv/bin/app health",
     ".venv/bin/app migrate status",
     ".venv/bin/app migrate check",
