@@ -11,6 +11,7 @@ from quart import Request, Response, Websocket, current_app
 from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import request_ctx
 from quart.typing import ResponseReturnValue, ResponseTypes
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.core.errors import AppError, RequestTimeout, ServiceUnavailable
 from app.core.json import dumps
@@ -77,7 +78,7 @@ class Application(ContainedQuart):
             self._cut.discard(task)
 
     async def _answer(self, task: asyncio.Task[object], context: RequestContext | None) -> ResponseTypes:
-        policy = self._note_route((context or request_ctx).request)
+        policy = self._note_route(context or request_ctx)
         try:
             async with asyncio.timeout(policy.timeout or self.request_timeout):
                 return await super().full_dispatch_request(context)
@@ -90,9 +91,11 @@ class Application(ContainedQuart):
             # one of those that would end the process for all other requests.
             return await self.finalize_request(panic_response(error), context, from_error_handler=True)
 
-    def _note_route(self, request: Request) -> Policy:
+    def _note_route(self, context: Any) -> Policy:  # noqa: ANN401  (the context or its proxy)
         """Tell the layers outside which route this is; of none, the address is counted under no name."""
+        request: Request = context.request
         if request.url_rule is None:
+            exchange_of(request.scope).route = _route_of_other_methods(context)
             return UNDECLARED.policy
         policy = self.endpoint_of(request).policy
         exchange = exchange_of(request.scope)
@@ -186,6 +189,18 @@ def resources() -> Resources:
     if opened is None:
         raise RuntimeError("The application has no open resources: it was built for its routes only.")
     return opened
+
+
+def _route_of_other_methods(context: Any) -> str | None:  # noqa: ANN401  (as above)
+    """The route that is there, where a 405 is due: the path itself may hold what is not for logs."""
+    refused = context.request.routing_exception
+    if not isinstance(refused, MethodNotAllowed) or not refused.valid_methods:
+        return None
+    try:
+        rule, _ = context.url_adapter.match(method=next(iter(refused.valid_methods)), return_rule=True)
+    except HTTPException:  # the other method would have been sent elsewhere
+        return None
+    return str(rule.rule)
 
 
 def _asks_for_options(request: Request) -> bool:

@@ -160,6 +160,18 @@ async def test_the_answer_to_head_has_no_bytes(application: Application, serving
     assert [(line["method"], line["bytes"]) for line in lines(logs)] == [("HEAD", 0)]
 
 
+async def test_a_wrong_method_is_logged_under_the_route_that_is_there(
+    application: Application, serving: Serving
+) -> None:
+    with capture_logs() as logs:
+        async with serving(application) as client:
+            await client.delete("/notes/seven")
+
+    (line,) = lines(logs)
+    assert (line["method"], line["route"], line["status"]) == ("DELETE", "/notes/<note>", 405)
+    assert "seven" not in str(line)
+
+
 async def test_a_stream_is_logged_when_it_has_ended(application: Application, serving: Serving) -> None:
     more = asyncio.Event()
 
