@@ -70,6 +70,17 @@ async def unavailable(mark: str) -> Response:
     raise ServiceUnavailable(retry_after=1) from ConnectionTrouble(mark)
 
 
+@routes.get("/services/<name>")
+@endpoint(PUBLIC)
+async def ask(mark: str, name: str) -> dict[str, Any]:
+    """Need one of the services."""
+    if name == "redis":
+        await resources().redis.execute("GET", mark)
+    else:
+        await resources().database.execute(text("SELECT 1"))
+    return {"mark": mark}
+
+
 @routes.websocket("/socket")
 @endpoint(PUBLIC)
 async def socket(mark: str) -> None:
