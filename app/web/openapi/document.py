@@ -36,7 +36,7 @@ def openapi_document(app: Application, settings: Settings) -> Schema:
         "info": {"title": settings.app.name, "version": VERSION, "description": DESCRIPTION},
         "servers": [{"url": "/"}],
         "tags": _tags(app, routes),
-        "paths": found,
+        "paths": _sorted(found),
         "components": {
             "schemas": _sorted(schemas.components),
             "responses": _sorted(answers.components),

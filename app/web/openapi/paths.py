@@ -10,6 +10,9 @@ from werkzeug.routing.rules import parse_converter_args
 from app.web.openapi.schemas import Schema
 
 VARIABLE = re.compile(r"<(?:(?P<converter>[a-zA-Z_]\w*)(?:\((?P<arguments>.*?)\))?:)?(?P<name>[a-zA-Z_]\w*)>")
+# What stands in no address, whatever its route: see app/web/heads.py.
+UNFIT = r"\x00-\x1f\x7f-\x9f\ufffd"
+SEGMENT, REST = f"^[^/{UNFIT}]+$", f"^[^{UNFIT}]+$"
 
 
 def template(path: str) -> str:
@@ -43,9 +46,9 @@ def _schema(converter: str, arguments: str) -> Schema:
         case "any":
             return {"type": "string", "enum": list(items)}
         case "string":
-            return {"type": "string", "pattern": "^[^/]+$", **_lengths(options)}
+            return {"type": "string", "pattern": SEGMENT, **_lengths(options)}
         case _:
-            return {"type": "string", "minLength": 1}
+            return {"type": "string", "pattern": REST, "minLength": 1}
 
 
 def _bounds(options: dict[str, Any]) -> Schema:

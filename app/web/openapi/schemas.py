@@ -14,6 +14,7 @@ Schema = dict[str, Any]
 
 TEMPLATE = "#/components/schemas/{name}"
 ERROR = "Error"
+LEAST, MOST = -(2**63), 2**64 - 1  # app.core.json reads no number that would be rounded
 
 
 class Schemas:
@@ -25,9 +26,8 @@ class Schemas:
         schemas, components = msgspec.json.schema_components(unique, ref_template=TEMPLATE)
         if ERROR in components:
             raise ValueError(f"{ERROR} is the name of the one error body; call the dataclass something else")
-        for component in components.values():
-            if "properties" in component:  # a dataclass, which is read and written with its fields and no others
-                component["additionalProperties"] = False
+        for schema in (*schemas, *components.values()):
+            _tell_more(schema)
         self.components: dict[str, Schema] = {**components, ERROR: error_schema()}
         self._schemas: dict[Any, Schema] = dict(zip(unique, schemas, strict=True))
 
@@ -40,6 +40,22 @@ class Schemas:
         if "$ref" in schema:
             schema = self.components[schema["$ref"].rpartition("/")[2]]
         return schema["properties"], frozenset(schema.get("required", ()))
+
+
+def _tell_more(schema: Any) -> None:  # noqa: ANN401  (JSON)
+    """What msgspec's schema leaves open, and the edge does not, here and in everything inside."""
+    if isinstance(schema, list):
+        for each in schema:
+            _tell_more(each)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "integer":
+            schema.setdefault("minimum", LEAST)
+            schema.setdefault("maximum", MOST)
+        elif "properties" in schema:  # a dataclass, read and written with its fields and no others
+            schema["additionalProperties"] = False
+        for name, each in schema.items():
+            if name not in {"default", "enum", "const", "examples"}:
+                _tell_more(each)
 
 
 def error_schema() -> Schema:

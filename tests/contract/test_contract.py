@@ -1,0 +1,47 @@
+"""Every operation, asked with data that fits and data that does not, answers as it declares."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from app.core.database import Database
+from tests.contract import broken_routes
+from tests.contract.fuzzer import fuzz
+from tests.harness import sample_feature
+from tests.harness.fixtures import StartApp
+
+EXAMPLES = 8
+
+
+async def test_every_answer_is_one_that_was_declared(app_process: StartApp, db: Database, tmp_path: Path) -> None:
+    await sample_feature.create_tables(db)
+    app = await app_process(module=sample_feature.__name__)
+    document = (await app.http.get("/openapi.json")).json()
+
+    found = await fuzz(app, tmp_path, examples=EXAMPLES)
+
+    assert found.code == 0, found.text
+    operations = sum(len(item) for item in document["paths"].values())
+    assert re.search(rf"Operations:\s+{operations} selected", found.text), found.text
+    assert app.events("panic") == []
+
+
+FOUND = {
+    "GET /broken/crash": "ST101 Server error",
+    "GET /broken/status": "ST103 Undocumented status code",
+    "GET /broken/type": "ST105 Undocumented Content-Type",
+    "GET /broken/body": "ST108 Response violates schema",
+    "POST /broken/code": "ST108 Response violates schema",
+}
+
+
+async def test_control_what_breaks_its_declaration_is_found(app_process: StartApp, tmp_path: Path) -> None:
+    app = await app_process(module=broken_routes.__name__)
+
+    found = await fuzz(app, tmp_path, examples=EXAMPLES, below="/broken")
+
+    assert found.code == 1, found.text
+    told = dict(re.findall(r"^_+ (\S+ \S+) _+$\s+1\. .*?$\s+- (.*?)(?: \(.*)?$", found.text, re.MULTILINE))
+    assert told == FOUND, found.text
+    assert app.events("panic"), "it did crash"
