@@ -80,11 +80,13 @@ async def test_everything_runs_and_ctrl_c_leaves_no_process_but_the_data(project
         async with httpx.AsyncClient() as client:
             health = (await client.get(f"{first.url}/health")).json()
             page = await client.get(f"{first.url}/", follow_redirects=True)
+            docs = await client.get(next(line.split()[1] for line in first.text.splitlines() if "Docs:" in line))
         processes = family(first.process.pid)
         code = await first.end(signal.SIGINT)
 
     assert (health["status"], health["database"], health["redis"]) == ("healthy", "connected", "connected")
     assert "Plinth is running" in page.text
+    assert "docs/swagger-ui-bundle.js" in docs.text
     assert code == 0
     assert len(processes) > 5, "the server, PostgreSQL with its processes, Redis"
     assert not [process for process in processes if alive(process.pid)]

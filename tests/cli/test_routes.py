@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from click.testing import CliRunner
 
 from app.cli import COMMANDS, cli
 from app.core.exit_codes import ExitCode
+from app.web import PUBLIC, Limit
+from app.web.url_map import in_force
+from tests.harness.settings import TestSettings
 
 
-def test_every_address_is_listed_with_its_methods_and_handler() -> None:
+def test_every_address_is_listed_with_what_holds_there() -> None:
     result = CliRunner().invoke(cli, ["routes"])
 
+    head, *lines = (re.split(r"  +", line) for line in result.output.splitlines())
     assert result.exit_code == 0
-    listed = [line.split() for line in result.output.splitlines()]
-    assert ["/health/ready", "GET,", "HEAD,", "OPTIONS", "health.ready"] in listed
-    assert ["/web/login", "GET,", "HEAD,", "OPTIONS", "welcome.login"] in listed
-    assert listed == sorted(listed)
+    assert head == ["PATH", "METHODS", "AUDIENCE", "LIMITS", "TIMEOUT", "BODY", "IDEMPOTENCY", "HANDLER"]
+    assert ["/health/ready", "GET", "public", "-", "5 s", "0", "-", "health.ready"] in lines
+    assert ["/metrics", "GET", "operations", "-", "5 s", "0", "-", "metrics.scrape"] in lines
+    assert lines == sorted(lines)
+
+
+def test_programs_get_json() -> None:
+    rows = json.loads(CliRunner().invoke(cli, ["routes", "--json"]).stdout)
+
+    (login,) = [row for row in rows if row["path"] == "/web/login"]
+    assert login == {
+        "path": "/web/login",
+        "methods": ["GET"],
+        "audience": "public",
+        "limits": [],
+        "timeout": 5.0,
+        "body": 0,
+        "idempotency": False,
+        "handler": "welcome.login",
+    }
+
+
+def test_what_a_policy_leaves_open_is_shown_as_the_settings_have_it(settings: TestSettings) -> None:
+    def of(*overrides: str) -> tuple[object, ...]:
+        found = in_force(PUBLIC, settings("server.request_timeout=7", "server.body_limit=5", *overrides))
+        return found.limits, found.timeout, found.body
+
+    assert of() == ((), 7.0, 5)
+    assert of("rate_limit.per_minute=60") == ((Limit(60, 60),), 7.0, 5)
+    assert of("rate_limit.per_minute=60", "rate_limit.enabled=false") == ((), 7.0, 5)
+
+
+def test_a_policy_decides_over_the_settings(settings: TestSettings) -> None:
+    policy = PUBLIC.but(limits=(Limit(5, 1),), timeout=2.0, body=9)
+
+    found = in_force(policy, settings("rate_limit.per_minute=60"))
+
+    assert (found.limits, found.timeout, found.body) == ((Limit(5, 1),), 2.0, 9)
 
 
 def test_help_names_every_command_and_every_exit_code() -> None:
