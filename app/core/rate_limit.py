@@ -18,12 +18,16 @@ SECOND = 1_000_000  # in the script's unit, which is that of Redis's TIME
 # Time is Redis's own, so that clocks of instances need not agree. All windows are asked before any is counted: a
 # request that is refused counts nowhere, else a client that keeps knocking would never get in again. Few of the
 # members that have left are dropped at a time, as nobody else is served meanwhile; one is enough for the decision.
+# A log from beyond the next window was written before the clock was set back, and would shut its caller out until then.
 SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local passes, limit, left, wait = 1, 0, math.huge, 0
 for i, key in ipairs(KEYS) do
   local most, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  if tonumber(redis.call('LINDEX', key, 0) or now) > now + window then
+    redis.call('DEL', key)
+  end
   local oldest = redis.call('LINDEX', key, -1)
   for _ = 1, 100 do
     if not oldest or tonumber(oldest) > now - window then break end

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from app.core.rate_limit import SECOND, Decision, Window, take
 from app.core.redis import Redis, RedisUnavailable, open_redis
+from app.embedded import RedisServer
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
@@ -72,20 +73,61 @@ async def test_the_window_slides_and_never_holds_more(redis: Redis) -> None:
     assert refused == Decision(False, 3, 0, 55)
 
 
-@pytest.mark.parametrize("seed", range(5))
-async def test_any_history_is_decided_as_a_list_of_times_decides_it(redis: Redis, seed: int) -> None:
+def history(seed: int) -> Iterator[tuple[Window, int, list[int], bool]]:
+    """Requests of one window: when each comes, when others have passed before, and whether it passes."""
     chance = random.Random(seed)  # noqa: S311  (a history, not a secret)
     window = Window("w", chance.randint(1, 5), chance.choice([10, 30, 100]))
     now, times = 0, list[int]()
-
     for _ in range(60):
-        # Steps that a slow machine's milliseconds don't blur.
-        step = chance.choice([0, 0, 0, 10, 20, 50])
-        now += step
-        await advance(redis, window, step)
-        expected = len([time for time in times if time > now - window.per]) < window.requests
-        times += [now] * expected
+        now += chance.choice([0, 0, 0, 10, 20, 50])  # steps that a slow machine's milliseconds don't blur
+        passes = len([time for time in times if time > now - window.per]) < window.requests
+        yield window, now, times.copy(), passes
+        times += [now] * passes
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_any_history_is_decided_as_a_list_of_times_decides_it(redis: Redis, seed: int) -> None:
+    before = 0
+    for window, now, _, expected in history(seed):
+        await advance(redis, window, now - before)
+        before = now
+
         assert (await take(redis, [window])).passes is expected
+
+
+def fixed_window(window: Window, now: int, times: list[int]) -> bool:
+    """Counts from the first request on, and begins anew after it."""
+    begin = 0
+    for time in times:
+        begin = time if time >= begin + window.per else begin
+    return now >= begin + window.per or len([time for time in times if time >= begin]) < window.requests
+
+
+def bucket(window: Window, now: int, times: list[int]) -> bool:
+    """GCRA: what is used up comes back little by little."""
+    step, due = window.per / window.requests, 0.0
+    for time in times:
+        due = max(due, time) + step
+    return max(due, now) + step - now <= window.per
+
+
+@pytest.mark.parametrize("other", [fixed_window, bucket])
+def test_these_histories_tell_other_ways_of_counting_apart(other: Callable[[Window, int, list[int]], bool]) -> None:
+    differ = 0
+    for seed in range(5):
+        for window, now, times, expected in history(seed):
+            differ += other(window, now, times) is not expected
+
+    assert differ
+
+
+async def test_a_clock_that_is_set_back_shuts_nobody_out(redis: Redis) -> None:
+    window = Window("w", 2, 60)
+    assert await passed(redis, window, times=3) == 2
+
+    await advance(redis, window, -3600)
+
+    assert await passed(redis, window, times=3) == 2
 
 
 async def test_two_processes_share_one_limit(settings: TestSettings, redis: Redis) -> None:
@@ -132,16 +174,21 @@ async def test_all_windows_are_one_question(redis: Redis, commands: Commands) ->
     assert commands.seen == [("EVALSHA", "ok")]
 
 
-async def test_a_redis_that_forgot_the_script_is_told_again(redis: Redis, commands: Commands) -> None:
+async def test_a_redis_that_forgot_the_script_is_told_again(
+    settings: TestSettings, own_redis: RedisServer, commands: Commands
+) -> None:
     window = Window("w", 2, 60)
-    await take(redis, [window])
-    await redis.execute("SCRIPT", "FLUSH")
-    commands.seen.clear()
+    own = settings(f"redis.url={own_redis.url}", "redis.timeout=30")  # scripts are shared by all databases of a server
+    async with open_redis(own.redis, observer=commands) as redis:
+        await take(redis, [window])
+        await redis.execute("SCRIPT", "FLUSH")
+        commands.seen.clear()
 
-    decision = await take(redis, [window])
-    await take(redis, [window])
+        decision = await take(redis, [window])
+        await take(redis, [window])
 
-    assert decision == Decision(True, 2, 0, 0)
+    assert decision.passes
+    assert decision.remaining == 0
     assert commands.seen == [("EVALSHA", "error"), ("EVAL", "ok"), ("EVALSHA", "ok")]
 
 
