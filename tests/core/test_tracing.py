@@ -23,13 +23,14 @@ from app.core.settings import Settings
 from app.core.tracing import extract, inject
 from app.core.tracing.carrier import extract as extract_headers
 from app.core.tracing.export import QUIET, Reporting
-from app.core.tracing.tracing import Tracing
+from app.core.tracing.tracing import BATCH, QUEUE, Tracing
 from app.embedded.ports import free_port
 from app.features import health
 from app.server.app import create_app
 from app.web.tracing import Traces
 from tests.harness.clock import FakeClock
 from tests.harness.settings import TestSettings
+from tests.harness.waiting import eventually
 from tests.server.collector import Collector, collecting
 
 HEADERS = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "shop=1"}
@@ -167,6 +168,26 @@ async def test_spans_end_with_what_they_are_of(settings: TestSettings, collector
     assert command.ended - command.began == 250_000_000
     (wait,) = collector.named("wait for a connection")
     assert wait.ended - wait.began == 750_000_000
+
+
+@pytest.mark.fault
+async def test_what_a_hanging_collector_does_not_take_fills_no_memory(settings: TestSettings) -> None:
+    async with collecting(hangs=True) as collector:
+        tracing = Tracing(settings(f"telemetry.otlp_endpoint={collector.url}"), Metrics().spans)
+        _ask(tracing, BATCH)
+        await eventually(lambda: collector.posts, within=10)
+
+        _ask(tracing, 3 * QUEUE)
+        collector.released.set()
+        await tracing.close()
+
+    assert 0 < len(collector.spans) <= BATCH + QUEUE
+
+
+def _ask(tracing: Tracing, times: int) -> None:
+    for _ in range(times):
+        with tracing.request("GET", {}) as span:
+            span.answered("/notes", 200)
 
 
 async def test_a_long_path_is_cut(settings: TestSettings, collector: Collector) -> None:

@@ -34,12 +34,12 @@ class Span:
 
 @dataclass
 class Collector:
-    """`spans` are all that came so far; `posts` counts what was sent, also to one that hangs."""
+    """`spans` are all that came so far; `posts` counts what was sent, also to one that hangs until `released`."""
 
     url: str = ""
     hangs: bool = False
     posts: int = 0
-    heads: list[str] = field(default_factory=list)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     spans: list[Span] = field(default_factory=list)
 
     def named(self, name: str) -> list[Span]:
@@ -62,10 +62,8 @@ class Collector:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                 body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
                 self.posts += 1
-                self.heads.append(head)
                 if self.hangs:
-                    await reader.read()  # until the other side gives up
-                    break
+                    await self.released.wait()
                 self.spans += _spans(body)
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
         writer.close()
@@ -80,6 +78,7 @@ async def collecting(port: int = 0, *, hangs: bool = False) -> AsyncIterator[Col
     try:
         yield collector
     finally:
+        collector.released.set()
         server.close()
 
 

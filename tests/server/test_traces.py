@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.core.ids import new_id
+from app.core.tracing.tracing import SEND_TIMEOUT
 from app.embedded.ports import free_port
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
@@ -245,7 +246,7 @@ async def test_a_dead_collector_is_felt_by_nobody(traced: StartTraced) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: 100}
     assert lost["spans"] > 0
     assert "Failed to export" in lost["reason"]
-    assert slowest < 1
+    assert slowest < SEND_TIMEOUT, "none has waited for a batch to be given up"
     assert (code, seconds < 10) == (0, True)
     assert len(app.events("traces_lost")) == 1, "later losses wait for a minute to be told"
     assert not any("text" in line for line in app.logs), "no traceback"
@@ -262,7 +263,7 @@ async def test_a_hanging_collector_is_felt_by_nobody(traced: StartTraced) -> Non
         code, seconds = await _stopped(app)
 
     assert Counter(answer.status_code for answer in answers) == {200: 100}
-    assert slowest < 1
+    assert slowest < SEND_TIMEOUT, "none has waited for a batch to be given up"
     assert (code, seconds < 10) == (0, True)
     assert [line["seconds"] for line in app.events("traces_not_flushed")] == [2.0]
     assert not any("text" in line for line in app.logs), "no traceback"
