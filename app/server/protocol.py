@@ -17,6 +17,7 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+from hypercorn.typing import ConnectionState
 
 from app.core.errors import (
     AppError,
@@ -29,6 +30,7 @@ from app.core.errors import (
     UriTooLong,
 )
 from app.core.ids import new_id
+from app.web.body import CONTINUE
 from app.web.exchange import exchange_of
 from app.web.heads import MOST_BYTES, MOST_TARGET
 from app.web.refusal import CLOSE, error_body, error_headers
@@ -88,6 +90,15 @@ class StrictConnection(h11.Connection):
             self.babbled = True
         return super().next_event()
 
+    @property
+    def they_are_waiting_for_100_continue(self) -> bool:
+        """Hypercorn's question, which it would follow with `100 Continue` before the application has seen the head."""
+        return False
+
+    @property
+    def waits_for_continue(self) -> bool:
+        return super().they_are_waiting_for_100_continue
+
 
 class StrictProtocol(H11Protocol):
     """Hypercorn's protocol of one connection, with our words and our limits."""
@@ -95,6 +106,7 @@ class StrictProtocol(H11Protocol):
     def __init__(self, *args: Any) -> None:  # noqa: ANN401  (Hypercorn's own, handed on)
         super().__init__(*args)
         self.connection = self.reading = StrictConnection()
+        self.connection_state = ConnectionState({**self.connection_state, CONTINUE: self.send_continue})
         self.method = b""
         self.over = False
 
@@ -102,6 +114,12 @@ class StrictProtocol(H11Protocol):
         if self.over and isinstance(event, RawData):
             return  # what still comes after the last answer is read so that the answer is not lost
         await super().handle(event)
+
+    async def send_continue(self) -> None:
+        """Let a client that asked send its body: somebody reads it. A refusal before that spares it the sending."""
+        if self.reading.waits_for_continue and self.asking:
+            headers = self.config.response_headers("h11")
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=headers))
 
     @property
     def owes_bytes(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
@@ -20,6 +20,8 @@ from app.web.policy import KIB
 # behind it. Of a longer one the rest stays in the sockets of both sides, and all of it if its length is announced.
 WINDOW = 64 * KIB
 SLOWEST = KIB  # bytes a second
+# Where the server puts, in the state of a scope, what sends `100 Continue` to a client that waits for it.
+CONTINUE = "plinth.continue"
 
 
 class BodyTooSlow(RequestTimeout):
@@ -38,6 +40,7 @@ class FlowingBody(Body):
         self.limit = max_content_length
         self.timeout: float | None = None
         self.exchange: Exchange | None = None
+        self.go_on: Callable[[], Awaitable[None]] | None = None
         self.received = 0  # bytes, in all
         self.waited = 0.0  # seconds that a reader has waited for the client, in all
         self.refusal: AppError | None = None
@@ -125,6 +128,9 @@ class FlowingBody(Body):
         """Wait for the client, for as long as what it has sent so far allows. Raises the refusal, if there is one."""
         if self.refusal is not None:
             raise self.refusal
+        if self.go_on is not None:
+            go_on, self.go_on = self.go_on, None
+            await go_on()
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._room.set()

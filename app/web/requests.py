@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from quart import Request
 
 from app.core.json import not_utf8
-from app.web.body import FlowingBody
+from app.web.body import CONTINUE, FlowingBody
 from app.web.exchange import exchange_of
 from app.web.forms import StrictForms
 from app.web.json import not_json, require_json
@@ -23,6 +23,8 @@ class JsonRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (Quart's own, handed on)
         super().__init__(*args, **kwargs)
         self.body.exchange = exchange_of(self.scope)
+        state: dict[str, Any] = self.scope.get("state") or {}
+        self.body.go_on = state.get(CONTINUE)
         # Quart's deadline knows two of the ways of reading, and counts the handler's own time; the body's knows all.
         self.body.timeout, self.body_timeout = self.body_timeout, None
 

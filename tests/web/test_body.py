@@ -240,6 +240,43 @@ async def test_only_the_wait_for_the_client_counts(application: Application, ser
     assert body_of[0].waited < 0.2
 
 
+EXPECTS = "Expect: 100-continue"
+
+
+async def test_a_refusal_comes_instead_of_100_continue(application: Application, serving: Serving) -> None:
+    reads(application, as_data)
+
+    @application.post("/unread")
+    async def unread() -> str:
+        return "unread"
+
+    async with serving(application) as client:
+        async with upload(client, "/", EXPECTS, f"Content-Length: {LIMIT + 1}") as body:
+            refused = await body.reader.readline()
+        async with upload(client, "/unread", EXPECTS, f"Content-Length: {LIMIT}") as body:
+            answered = await body.reader.readline()
+
+    assert refused == b"HTTP/1.1 413 \r\n"
+    assert answered == b"HTTP/1.1 200 \r\n"
+
+
+@each_reader
+async def test_100_continue_comes_as_soon_as_somebody_reads(
+    application: Application, serving: Serving, read: Read
+) -> None:
+    got, (kind, before, after) = reads(application, read), READERS[read]
+    content = before + b"1" + after
+
+    async with serving(application) as client, Upload(client.base_url) as body:
+        for _ in range(2):  # on the same connection
+            await body.head("/", kind, EXPECTS, f"Content-Length: {len(content)}")
+            assert (await body.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 \r\n")
+            await body.send(content)
+            assert (await body.answer()).status == 200
+
+    assert got == [1, 1]
+
+
 async def test_what_is_left_of_a_body_is_never_the_next_request(application: Application, serving: Serving) -> None:
     asked: list[str] = []
     smuggled = b"POST /smuggled HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
