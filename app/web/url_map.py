@@ -9,12 +9,11 @@ from werkzeug.routing import Rule
 from app.core.settings import Settings
 from app.web.application import Application
 from app.web.endpoint import UNDECLARED, Endpoint, declared
+from app.web.idempotency import UNSAFE
 from app.web.policy import MINUTE, Limit, Policy
 
 # Quart answers these two by itself, wherever they are not declared.
 AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
-# The methods that change something, and so honour an Idempotency-Key.
-UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,8 @@ def test_answers_are_json_of_a_dataclass_another_type_any_or_none(settings: Test
         """Answer."""
         return Thing("a")
 
-    responses = document_of(settings, feature)["paths"]["/things/"]["get"]["responses"]
+    document = document_of(settings, feature)
+    responses = document["paths"]["/things/"]["get"]["responses"]
     thing = {"$ref": "#/components/schemas/Thing"}
 
     assert responses["200"]["content"] == {"application/json": {"schema": thing}}
@@ -183,6 +184,7 @@ def test_answers_are_json_of_a_dataclass_another_type_any_or_none(settings: Test
     assert "content" not in responses["204"]
     assert "content" not in responses["302"]
     assert "Location" in responses["302"]["headers"]
+    assert document["components"]["headers"]["X-Request-Id"]["required"] is True
     assert all("X-Request-Id" in response.get("headers", {"X-Request-Id": ""}) for response in responses.values())
 
 
@@ -280,6 +282,16 @@ def test_a_safe_method_asks_a_session_for_no_token(settings: TestSettings) -> No
     operation = document_of(settings, feature)["paths"]["/things/"]["get"]
 
     assert operation["security"][-1] == {"session": []}
+
+
+@pytest.mark.parametrize(("status", "header"), [("401", "WWW-Authenticate"), ("429", "Retry-After")])
+def test_a_refusal_has_the_headers_that_say_what_to_do(settings: TestSettings, status: str, header: str) -> None:
+    document = document_of(settings, sample_feature.feature)
+
+    response = document["paths"]["/api/v1/sample-notes"]["post"]["responses"][status]
+    shared = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+
+    assert header in shared["headers"]
 
 
 def test_the_error_body_has_every_code_with_its_meaning(settings: TestSettings) -> None:

@@ -15,7 +15,12 @@ from app.web.url_map import Route
 JSON = "application/json"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BODILESS = REDIRECTS | {204, 205, 304}
-COME_AGAIN = frozenset({409, 429, 503})
+OF_STATUS = {
+    401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 LIMITS = ("X-RateLimit-Limit", "X-RateLimit-Remaining")
 
 HEADERS: dict[str, Schema] = {
@@ -27,6 +32,11 @@ HEADERS: dict[str, Schema] = {
     "Retry-After": {
         "description": "Seconds after which to come again.",
         "schema": {"type": "integer", "minimum": 0},
+    },
+    "WWW-Authenticate": {
+        "description": "The scheme that is expected.",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "X-RateLimit-Limit": {
         "description": "Requests allowed in the window that is nearest to its end.",
@@ -83,10 +93,10 @@ class Answers:
 
     def _refusal(self, kinds: list[type[AppError]], limits: tuple[str, ...]) -> Schema:
         """A reference where every class is one of the edge's own, whose names are known."""
-        retry = ("Retry-After",) if kinds[0].status in COME_AGAIN else ()
+        own = OF_STATUS.get(kinds[0].status, ())
         response = {
             "description": "\n\n".join(f"`{kind.code}`: {entry(kind).sentence}" for kind in kinds),
-            "headers": _headers(*retry, *limits),
+            "headers": _headers(*own, *limits),
             "content": {JSON: {"schema": error_of(kinds)}},
         }
         if not all(kind in CATALOGUE for kind in kinds):

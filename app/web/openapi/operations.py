@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.web.idempotency import KEY
 from app.web.openapi import paths
 from app.web.openapi.answers import JSON, Answers
 from app.web.openapi.schemas import Schema, Schemas
@@ -15,7 +16,7 @@ IDEMPOTENCY_KEY: Schema = {
     "in": "header",
     "description": "A name for this one change, chosen by the caller: repeated with it, the request changes nothing "
     "more and is given the first answer again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
 }
 
 

@@ -22,8 +22,9 @@ from app.core.errors import (
     UriTooLong,
     ValidationFailed,
 )
+from app.web.idempotency import UNSAFE
 from app.web.policy import Audience
-from app.web.url_map import UNSAFE, Route
+from app.web.url_map import Route
 
 Kinds = dict[int, list[type[AppError]]]
 

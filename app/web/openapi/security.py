@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from app.web.idempotency import UNSAFE
 from app.web.openapi.schemas import Schema
 from app.web.policy import Audience
-from app.web.url_map import UNSAFE
 
 SCHEMES: dict[str, Schema] = {
     "accessToken": {
