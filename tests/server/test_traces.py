@@ -127,9 +127,10 @@ async def test_a_sample_of_none_leaves_those_whose_caller_traces(traced: StartTr
     assert [span.attributes["url.path"] for span in collector.requests()] == ["/traced/words/loud"]
 
 
-async def test_a_stop_sends_what_is_left(traced: StartTraced) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_a_stop_sends_what_is_left(traced: StartTraced, loop: str) -> None:
     async with collecting() as collector:
-        app = await traced(collector)
+        app = await traced(collector, f"server.event_loop={loop}")
 
         await asyncio.gather(*(app.http.get("/traced/words/blue") for _ in range(100)))
         app.terminate()
