@@ -10,8 +10,18 @@ from tests.contract import broken_routes
 from tests.contract.fuzzer import fuzz
 from tests.harness import sample_feature
 from tests.harness.fixtures import StartApp
+from tests.harness.sample_feature import PATH
 
 EXAMPLES = 8
+# What the run has to meet, so that it can't pass by being refused at the door.
+REACHED = (
+    ("GET", PATH, (200, 400)),
+    ("POST", PATH, (201, 400, 401)),
+    ("PATCH", f"{PATH}/<uuid:note_id>", (200, 400, 401, 404)),
+    ("DELETE", f"{PATH}/<uuid:note_id>", (204, 401, 404)),
+    ("GET", f"{PATH}/export", (200,)),
+    ("GET", "/openapi.json", (200,)),
+)
 
 
 async def test_every_answer_is_one_that_was_declared(app_process: StartApp, db: Database, tmp_path: Path) -> None:
@@ -25,6 +35,8 @@ async def test_every_answer_is_one_that_was_declared(app_process: StartApp, db: 
     operations = sum(len(item) for item in document["paths"].values())
     assert re.search(rf"Operations:\s+{operations} selected", found.text), found.text
     assert app.events("panic") == []
+    seen = {(event["method"], event.get("route"), event["status"]) for event in app.events("request")}
+    assert seen >= {*((method, path, status) for method, path, statuses in REACHED for status in statuses)}
 
 
 FOUND = {

@@ -97,7 +97,9 @@ class Answers:
         response = {
             "description": "\n\n".join(f"`{kind.code}`: {entry(kind).sentence}" for kind in kinds),
             "headers": _headers(*own, *limits),
-            "content": {JSON: {"schema": error_of(kinds)}},
+            "content": {
+                JSON: {"schema": error_of(kinds), "examples": {kind.__name__: _example(kind) for kind in kinds}}
+            },
         }
         if not all(kind in CATALOGUE for kind in kinds):
             return response
@@ -110,6 +112,10 @@ def error_of(kinds: Iterable[type[AppError]]) -> Schema:
     """The one body, with the codes that it may have here."""
     codes = list(dict.fromkeys(kind.code for kind in kinds))
     return {"allOf": [{"$ref": TEMPLATE.format(name=ERROR)}, {"properties": {"code": {"enum": codes}}}]}
+
+
+def _example(kind: type[AppError]) -> Schema:
+    return {"value": {"error": entry(kind).sentence, "code": kind.code}}
 
 
 def _headers(*names: str) -> Schema:
