@@ -33,10 +33,14 @@ from app.core.ids import new_id
 from app.web.body import CONTINUE
 from app.web.exchange import exchange_of
 from app.web.heads import MOST_BYTES, MOST_TARGET
+from app.web.policy import MIB
+from app.web.recovery import ABORT
 from app.web.refusal import CLOSE, error_body, error_headers
 from app.web.security_headers import ALWAYS, CONTENT_POLICY, DATA_POLICY
 
 log = structlog.get_logger(__name__)
+
+MOST_DROPPED = 16 * MIB  # bytes, of a client that goes on sending after the last answer
 
 # A head within the limits of `app.web.heads` is read however it arrives; h11 refuses what is longer and still not
 # whole. The rest is for the method, the version and the ends of lines.
@@ -109,11 +113,19 @@ class StrictProtocol(H11Protocol):
         self.connection_state = ConnectionState({**self.connection_state, CONTINUE: self.send_continue})
         self.method = b""
         self.over = False
+        self.dropped = 0  # bytes
 
     async def handle(self, event: Event) -> None:
         if self.over and isinstance(event, RawData):
-            return  # what still comes after the last answer is read so that the answer is not lost
-        await super().handle(event)
+            self._drop(len(event.data))
+        else:
+            await super().handle(event)
+
+    def _drop(self, size: int) -> None:
+        """What still comes after the last answer is read so that the answer is not lost; but not without an end."""
+        self.dropped += size
+        if self.dropped > MOST_DROPPED and (abort := self.connection_state.get(ABORT)):
+            abort()
 
     async def send_continue(self) -> None:
         """Let a client that asked send its body: somebody reads it. A refusal before that spares it the sending."""

@@ -15,6 +15,7 @@ import pytest
 
 from app.core.settings import PROJECT_ROOT
 from app.embedded.ports import free_port
+from app.server.protocol import MOST_DROPPED
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import POLL, eventually
@@ -106,6 +107,7 @@ async def test_a_gigabyte_is_refused_where_the_limit_is_passed(app: AppProcess) 
 
     assert (answer.status, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert told_after < IN_SOCKETS
+    assert upload.sent < MOST_DROPPED + IN_SOCKETS
     assert memory.growth <= MOST_GROWTH
 
 
