@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.database import Database
@@ -61,7 +61,7 @@ def test_what_has_no_form_in_json_is_named() -> None:
         dumps(object())
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(value=VALUES, ascii_only=st.booleans(), indent=st.sampled_from([None, 0, 2]))
 def test_what_python_writes_reads_back_equal(value: object, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
@@ -91,7 +91,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.binary() | st.lists(PIECES, max_size=30).map(b"".join))
 def test_any_bytes_are_read_or_refused_with_the_one_error(data: bytes) -> None:
     with suppress(NotJson):
@@ -123,7 +123,7 @@ def _escaped(key: str) -> str:
     return '"' + "".join(f"\\u{ord(character):04x}" for character in key) + '"'
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=WRITTEN)
 def test_a_key_given_twice_is_found_wherever_it_hides_and_nothing_else(text: str) -> None:
     try:

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, Table, bindparam, select, tuple_
 from sqlalchemy.schema import CreateTable
@@ -51,7 +51,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 KINDS = st.lists(st.sampled_from([*VALUES]), min_size=1, max_size=3)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), kinds=KINDS)
 def test_a_cursor_brings_its_values_back(data: st.DataObject, kinds: Sequence[Any]) -> None:
     values = tuple(data.draw(VALUES[kind]) for kind in kinds)
@@ -74,7 +74,7 @@ ANY_CURSOR = (
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(cursor=ANY_CURSOR, kinds=KINDS)
 def test_any_text_is_refused_or_gives_values_of_the_right_types(cursor: str, kinds: Sequence[Any]) -> None:
     with suppress(ValidationFailed):

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import ValidationFailed
@@ -233,7 +233,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=st.dictionaries(st.sampled_from([*GOOD]), JSON))
 def test_whatever_is_read_is_what_the_schema_says_and_no_value_is_repeated(changes: dict[str, Any]) -> None:
     """msgspec, from which the schema comes, is the judge; it takes dates without a zone and rounded decimals, too."""
