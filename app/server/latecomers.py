@@ -6,18 +6,12 @@ import asyncio
 import socket
 from contextlib import ExitStack, suppress
 
-import orjson
-
+from app.core.ids import new_id
+from app.server.protocol import answer
 from app.web.application import Restarting
 
 DEADLINE = 1.0  # seconds for a late client to send its request's head and take the answer
 PLUGS = 20  # tries to be quicker than the clients; the first or second one is, under load too
-
-BODY = orjson.dumps({"error": Restarting().message, "code": Restarting.code})
-ANSWER = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
-)
 
 
 def close_listener(listener: socket.socket) -> list[socket.socket]:
@@ -69,8 +63,15 @@ async def _turn_away(connection: socket.socket) -> None:
             reader, writer = await asyncio.open_connection(sock=connection)
             try:
                 await reader.readuntil(b"\r\n\r\n")
-                writer.write(ANSWER)
+                writer.write(_answer())
                 await writer.drain()
             finally:
                 writer.close()
                 await writer.wait_closed()
+
+
+def _answer() -> bytes:
+    """As a request gets it that is cut off, with an id of its own."""
+    headers, body = answer(Restarting(retry_after=1), str(new_id()))
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, body)

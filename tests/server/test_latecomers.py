@@ -42,6 +42,8 @@ async def test_who_waits_in_the_queue_is_told_to_come_again(listener: socket.soc
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1" in head
+        assert b"x-request-id: " in head
+        assert b"x-content-type-options: nosniff" in head
         assert b"content-length: %d" % len(body) in head
         assert b'"code":"SERVICE_UNAVAILABLE"' in body
 
