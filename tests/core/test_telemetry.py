@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from datetime import UTC, datetime
 
 import pytest
 import structlog
@@ -44,6 +45,19 @@ def test_production_writes_one_json_object_a_line() -> None:
     line = json.loads(stream.getvalue())
     assert (line["event"], line["port"], line["level"], line["logger"]) == ("started", 8000, "info", "app.x")
     assert line["timestamp"].endswith("Z")
+
+
+def test_a_line_says_when_it_was_written_to_the_microsecond() -> None:
+    stream, before = _configured(), datetime.now(UTC)
+
+    for _ in range(3):
+        structlog.get_logger("app.x").info("now")
+
+    times = [json.loads(line)["timestamp"] for line in stream.getvalue().splitlines()]
+    read = [datetime.fromisoformat(text) for text in times]
+    in_order = [before, *read, datetime.now(UTC)]
+    assert in_order == sorted(in_order)
+    assert all(len(text) == len("2026-01-01T00:00:00.000000Z") for text in times)
 
 
 def test_the_standard_library_goes_the_same_way() -> None:

@@ -17,6 +17,7 @@ from app.core.telemetry import rendering, tracebacks
 from app.core.telemetry.levels import set_levels
 from app.core.telemetry.redaction import Redaction
 from app.core.telemetry.sink import Sink
+from app.core.telemetry.timestamps import Timestamps
 
 Write = Callable[[str], None]
 
@@ -31,7 +32,7 @@ def configure_logging(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
+        Timestamps() if json else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         structlog.processors.StackInfoRenderer(),
     ]
     render = _rendering(json=json, colors=stream.isatty() if not stream.closed else False)

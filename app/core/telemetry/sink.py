@@ -42,30 +42,40 @@ class Sink:
                 self._stream.write(f"{line}\n")
                 self._stream.flush()
             return
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
-            if self._waiting:
-                self._drain(self._fd)
-            self._keep(line)
             self._drain(self._fd)
+            if self._waiting or self._dropped or len(data) > AT_ONCE:
+                self._keep(data)
+                self._drain(self._fd)
+            elif unwritten := self._offer(self._fd, data):
+                self._keep(unwritten)
 
-    def _keep(self, line: str) -> None:
+    def _keep(self, data: bytes | bytearray) -> None:
         if len(self._waiting) > ROOM:
             self._dropped += 1
             return
         if self._dropped:
-            line = f"{self._tell_lost(self._dropped)}\n{line}"
+            self._waiting += self._tell_lost(self._dropped).encode() + b"\n"
             self._dropped = 0
-        self._waiting += line.encode("utf-8", "backslashreplace") + b"\n"
+        self._waiting += data
 
     def _drain(self, fd: int) -> None:
+        while self._waiting:
+            part = self._waiting[:AT_ONCE]
+            unwritten = self._offer(fd, part)
+            del self._waiting[: len(part) - len(unwritten)]
+            if unwritten:
+                return
+
+    def _offer(self, fd: int, data: bytes | bytearray) -> bytes | bytearray:
+        """Write what can be written without waiting; returns the rest."""
         try:
-            while self._waiting and self._poll.poll(0):
-                written = os.write(fd, self._waiting[:AT_ONCE])
-                del self._waiting[:written]
+            return data[os.write(fd, data) :] if self._poll.poll(0) else data
         except BlockingIOError:
-            return  # somebody made it non-blocking, and it is full
+            return data  # somebody made it non-blocking, and it is full
         except OSError:
-            self._waiting.clear()  # the reader has gone for good
+            return b""  # the reader has gone for good
 
 
 def _descriptor(stream: TextIO) -> int | None:
