@@ -93,6 +93,7 @@ class Connection:
             if (failed := self._failed(name, error, started)) is error:
                 raise
             raise failed from error
+        self.database.observer.queried(name, "ok", time.perf_counter() - started)
 
     def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Transaction:
         return self.database.transaction(isolation=isolation, readonly=readonly)
@@ -123,6 +124,9 @@ class Connection:
             if (failed := self._failed(name, error, started)) is error:
                 raise
             raise failed from error
+        except asyncio.CancelledError:
+            self.database.observer.queried(name, "cancelled", time.perf_counter() - started)
+            raise
         self.database.observer.queried(name, "ok", time.perf_counter() - started)
         return result
 

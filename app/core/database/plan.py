@@ -20,8 +20,9 @@ from app.core.database.errors import StatementError
 Values = Mapping[str, object]
 
 # A query may change its session only by a command of its own or through a function; these two tell which do.
+# A lock that ends with its transaction is none of them.
 _LEAVES_NOTHING = re.compile(r"\s*(select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
-_MAY_LEAVE = re.compile(r"set_config|advisory", re.IGNORECASE)
+_MAY_LEAVE = re.compile(r"set_config|advisory(?!_xact)", re.IGNORECASE)
 
 
 def _as_is(value: object) -> object:

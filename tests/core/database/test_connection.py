@@ -166,8 +166,18 @@ async def test_the_observer_sees_every_query(settings: TestSettings) -> None:
         with pytest.raises(asyncpg.DivisionByZeroError):
             await db.fetch_one("SELECT 1 / 0")
 
-    assert watcher.seen == [("begin", "ok"), ("textclause", "ok"), ("commit", "ok"), ("text", "22012")]
-    assert watcher.acquisitions == before + 2
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await db.fetch_val("SELECT pg_sleep(30)")
+        assert [row[0] async for row in db.iterate("SELECT 1")] == [1]
+
+    assert watcher.seen == [
+        *(("begin", "ok"), ("textclause", "ok"), ("commit", "ok")),
+        ("text", "22012"),
+        ("text", "cancelled"),
+        *(("begin", "ok"), ("text", "ok")),
+    ]
+    assert watcher.acquisitions == before + 4
 
 
 async def test_a_slow_query_ends_with_our_own_timeout(settings: TestSettings) -> None:
