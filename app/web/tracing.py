@@ -41,6 +41,7 @@ class Traces:
             try:
                 await self.app(scope, receive, send)
             finally:
+                span.forgotten = not exchange.logged
                 span.answered(exchange.route, exchange.status)
                 if not exchange.ended:
                     span.cut_short(by_client=exchange.gone)

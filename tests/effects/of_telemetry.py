@@ -11,7 +11,7 @@ import httpx
 
 from app.core.settings import Settings
 from app.embedded.ports import free_port
-from app.features import health, metrics
+from app.features import metrics, welcome
 from tests.effects.case import Trial, Values, shows
 from tests.effects.starting import serving
 from tests.harness.settings import TestSettings
@@ -31,7 +31,7 @@ async def the_collector_that_gets_a_request(trial: Trial) -> int | None:
     port = urlsplit(trial.value).port
     async with collecting(port or 0) as collector:
         async with _asking(trial.settings(ANY_PORT)) as client:
-            await client.get("/health/live")
+            await client.get("/web/login")
         return port if collector.requests() else None
 
 
@@ -39,8 +39,8 @@ async def the_collector_that_gets_a_request(trial: Trial) -> int | None:
 async def as_many_requests_are_traced(trial: Trial) -> int:
     async with collecting() as collector:
         async with _asking(trial.settings(ANY_PORT, f"telemetry.otlp_endpoint={collector.url}")) as client:
-            await asyncio.gather(*(client.get("/health/live") for _ in range(10)))
-            await client.get("/health/live", headers=TRACED)
+            await asyncio.gather(*(client.get("/web/login") for _ in range(10)))
+            await client.get("/web/login", headers=TRACED)
         return len(collector.requests())
 
 
@@ -53,7 +53,7 @@ async def a_scrape_from_this_machine_is_answered(trial: Trial) -> int:
 @asynccontextmanager
 async def _asking(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        serving(settings, health.feature, metrics.feature) as served,
+        serving(settings, welcome.feature, metrics.feature) as served,
         httpx.AsyncClient(base_url=served.url) as client,
     ):
         yield client

@@ -169,6 +169,18 @@ async def test_an_error_of_the_service_is_one_in_its_trace(traced: StartTraced) 
     assert "canary" not in repr(collector.spans)
 
 
+async def test_probes_and_scrapes_are_not_traced(traced: StartTraced) -> None:
+    async with collecting() as collector:
+        app = await traced(collector)
+
+        for path in ("/health/live", "/health/ready", "/metrics", "/traced/words/blue"):
+            assert (await app.http.get(path, headers={"Traceparent": SAMPLED})).status_code == 200
+        app.terminate()
+        await app.wait(within=30)
+
+    assert [span.name for span in collector.requests()] == [WORD]
+
+
 async def test_an_answer_without_an_end_shows(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)

@@ -12,11 +12,12 @@ OTHER = "_OTHER"
 class RequestSpan:
     """Begins with the method alone: the route, after which it is called, is known only later."""
 
-    __slots__ = ("_method", "_span")
+    __slots__ = ("_method", "_span", "forgotten")
 
     def __init__(self, span: Span, method: str) -> None:
         self._span = span
         self._method = method if method in METHODS else OTHER
+        self.forgotten = False  # a probe or a scrape, which would bury the rest: never ended, so never sent
 
     @property
     def trace_id(self) -> str:

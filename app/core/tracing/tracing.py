@@ -62,11 +62,13 @@ class Tracing:
         """The span of a request, and the parent of all that its handler does; continues its caller's trace."""
         parent = extract(headers)
         span = self._tracer.start_span(method, parent, kind=SpanKind.SERVER)
+        request = RequestSpan(span, method)
         token = attach(set_span_in_context(span, parent))
         try:
-            yield RequestSpan(span, method)
+            yield request
         finally:
-            span.end()
+            if not request.forgotten:
+                span.end()
             detach(token)
 
     async def close(self) -> None:
