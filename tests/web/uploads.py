@@ -60,10 +60,11 @@ class Upload:
         await self.send(b"0\r\n\r\n")
 
     async def pour(self, size: int) -> None:
-        """Chunks without looking at what comes back; ends early where the server has closed."""
+        """Chunks, whatever comes back; ends early where the server has closed."""
         with suppress(ConnectionError):
             for _ in range(0, size, len(PART)):
                 await self.chunk(PART)
+                await asyncio.sleep(0)  # a write that need not wait lets nobody else look at the answer
 
     async def answer(self) -> Answer:
         """The next whole answer. Raises `EOFError` where none comes, `ConnectionError` where it was reset."""
