@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.browser import CHROMIUM, Page, browser_page
 from tests.harness.app_process import AppProcess
+from tests.harness.browser import Page, browser_page
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here (apt-get install chromium)"),
+    pytest.mark.browser,
     pytest.mark.timeout(90),
 ]
 OPERATIONS = "document.querySelectorAll('.opblock').length"

@@ -17,6 +17,7 @@ from app.core.migrations import MigrationError
 from app.embedded import EmbeddedError
 from tests.harness import order, report
 from tests.harness.background import BackgroundLoop
+from tests.harness.browser import CHROMIUM
 from tests.harness.databases import Clones
 from tests.harness.engine import Engine, find_engine
 from tests.harness.run import Opened, Run
@@ -127,10 +128,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     engine = item.config.stash[ENGINE]
-    if item.get_closest_marker("docker") and engine.why_not:
-        if engine.required:
-            pytest.fail(f"PLINTH_REQUIRE_DOCKER=1, but {engine.why_not}", pytrace=False)
-        pytest.skip(engine.why_not)
+    if item.get_closest_marker("docker"):
+        _need("PLINTH_REQUIRE_DOCKER", engine.why_not, required=engine.required)
+    if item.get_closest_marker("browser"):
+        why_not = "" if CHROMIUM else "there is no chromium here (apt-get install chromium)"
+        _need("PLINTH_REQUIRE_BROWSER", why_not, required=os.environ.get("PLINTH_REQUIRE_BROWSER", "") not in ("", "0"))
+
+
+def _need(variable: str, why_not: str | None, *, required: bool) -> None:
+    if why_not and required:
+        pytest.fail(f"{variable}=1, but {why_not}", pytrace=False)
+    if why_not:
+        pytest.skip(why_not)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
