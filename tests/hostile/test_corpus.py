@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import psutil
+import pytest
 
 from app.core.errors import CATALOGUE
 from tests.harness.app_process import AppProcess
@@ -40,16 +41,17 @@ def test_the_corpus_has_hundreds_of_distinct_cases() -> None:
     assert [name for name, count in Counter(case.name for case in cases).items() if count > 1] == []
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_every_case_gets_its_answer_and_the_server_lives(
-    app_process: StartApp, figure: Callable[[str], None]
+    app_process: StartApp, figure: Callable[[str], None], loop: str
 ) -> None:
-    app = await app_process("server.request_timeout=3", "rate_limit.enabled=false")
+    app = await app_process("server.request_timeout=3", "rate_limit.enabled=false", f"server.event_loop={loop}")
     before = await _held(app)
     began = asyncio.get_running_loop().time()
 
     outcomes = await play(address_of(app.url), corpus())
 
-    figure(f"hostile corpus: {len(outcomes)} cases in {asyncio.get_running_loop().time() - began:.1f} s")
+    figure(f"hostile corpus on {loop}: {len(outcomes)} cases in {asyncio.get_running_loop().time() - began:.1f} s")
     faults = [line for outcome in outcomes for line in _faults(outcome)]
     assert not faults, "\n".join(faults)
     assert (await app.http.get("/health/live")).status_code == 200
