@@ -30,7 +30,10 @@ class DatabaseObserver(Protocol):
         """A connection was handed out after waiting `seconds`."""
 
     def queried(self, name: str, outcome: str, seconds: float) -> None:
-        """A query ended; `name` is its statement's, `outcome` is `ok`, `cancelled`, an SQLSTATE or an exception's name."""
+        """A query ended; `name` is its statement's.
+
+        `outcome` is `ok`, `cancelled`, an SQLSTATE or the name of an exception.
+        """
 
 
 class NoObserver:
