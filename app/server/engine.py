@@ -9,7 +9,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import cast
+from typing import ClassVar, cast
 
 import hypercorn.asyncio.run
 import hypercorn.asyncio.tcp_server
@@ -19,7 +19,7 @@ import hypercorn.protocol.ws_stream
 from hypercorn.asyncio import serve
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event
+from hypercorn.events import Closed, Event, Updated
 from hypercorn.typing import (
     ASGIFramework,
     ASGIReceiveCallable,
@@ -30,10 +30,11 @@ from hypercorn.typing import (
 )
 from quart import Quart
 
-from app.server.protocol import MOST_INCOMPLETE, Stream, StrictProtocol, WebsocketStream, no_extensions
+from app.server.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol, WebsocketStream, no_extensions
 from app.web.recovery import ABORT
 
 READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
+HEAD = 5.0  # seconds from the first byte of a head, or from the connection's first moment, to the end of the head
 LINGER = 2.0  # seconds for a client to take the last answer while it is still sending
 FIRST_REQUEST = 1.0  # seconds a new connection has to send its request once the server is stopping
 ACCEPTED = 0.02  # seconds, of which a loop without work needs a thousandth
@@ -62,50 +63,70 @@ class Connections:
         return len(leftover)
 
 
-def tracked(connections: Connections) -> type[TCPServer]:
-    """Hypercorn's connection class, entered in `connections` for as long as it is open."""
+class TrackedTCPServer(TCPServer):
+    """Hypercorn's connection, entered in `connections` for as long as it is open, and with our times."""
 
-    class TrackedTCPServer(TCPServer):
-        fresh = True
-        lingering: asyncio.TimerHandle | None = None
+    connections: ClassVar[Connections]
 
-        async def run(self) -> None:
-            connections.add(self)
-            self.state = LifespanState({**self.state, ABORT: partial(reset, self.writer)})  # copied to each scope
-            try:
-                await super().run()
-            finally:
-                connections.discard(self)
-                if self.lingering:
-                    self.lingering.cancel()
+    fresh = True
+    head_due = True
+    left = False  # the client will send nothing more
+    lingering: asyncio.TimerHandle | None = None
 
-        async def protocol_send(self, event: Event) -> None:
-            protocol = self.protocol.protocol
-            if isinstance(event, Closed) and isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
-                protocol.over = True
-                self._linger()
-            else:
-                await super().protocol_send(event)
+    async def run(self) -> None:
+        self.connections.add(self)
+        self.state = LifespanState({**self.state, ABORT: partial(reset, self.writer)})  # copied to each scope
+        try:
+            await super().run()
+        finally:
+            self.connections.discard(self)
+            if self.lingering:
+                self.lingering.cancel()
 
-        def _linger(self) -> None:
-            # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
-            # is closed, and what still comes is read and dropped until the client is done.
-            if self.lingering is None:
-                with suppress(OSError, RuntimeError):
-                    self.writer.write_eof()
-                self.lingering = self.loop.call_later(LINGER, self.writer.close)
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        # Hypercorn keeps the connection of a client that has left until its idle time is over.
+        self.left = True
+        await self.idle_task.stop()
 
-        async def _idle_timeout(self) -> None:
-            # Cancelled by the next request. As it comes, a stop would close a connection made in the last
-            # moment while the request for which it was made is on its way.
-            fresh, self.fresh = self.fresh, False
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.config.keep_alive_timeout):
-                    await self.context.terminated.wait()
-                    await asyncio.sleep(FIRST_REQUEST if fresh else 0)
-            await asyncio.shield(self._initiate_server_close())
+    async def protocol_send(self, event: Event) -> None:
+        protocol = self.protocol.protocol
+        if isinstance(event, Closed) and isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
+            protocol.over = True
+            self._linger()
+            return
+        if isinstance(event, HeadBegun) and not self.head_due:
+            self.head_due = True
+            await self.idle_task.restart(self._task_group, self._idle_timeout)
+        elif isinstance(event, Updated):
+            self.head_due = False
+            if self.left and event.idle:
+                return
+        await super().protocol_send(event)
 
-    return TrackedTCPServer
+    def _linger(self) -> None:
+        # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
+        # is closed, and what still comes is read and dropped until the client is done.
+        if self.lingering is None:
+            with suppress(OSError, RuntimeError):
+                self.writer.write_eof()
+            self.lingering = self.loop.call_later(LINGER, self.writer.close)
+
+    async def _idle_timeout(self) -> None:
+        # Cancelled by the next request. As it comes, a stop would close a connection made in the last
+        # moment while the request for which it was made is on its way.
+        fresh, self.fresh = self.fresh, False
+        with suppress(TimeoutError):
+            # Hypercorn has one time for both: too long for a head, or too short for a balancer's connections.
+            async with asyncio.timeout(HEAD if self.head_due else self.config.keep_alive_timeout):
+                await self.context.terminated.wait()
+                await asyncio.sleep(FIRST_REQUEST if fresh else 0)
+        await asyncio.shield(self._initiate_server_close())
+
+
+def tracked(connections: Connections) -> type[TrackedTCPServer]:
+    """The class for the connections of one run: Hypercorn makes them, and hands them nothing of ours."""
+    return type("TrackedTCPServer", (TrackedTCPServer,), {"connections": connections})
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -153,11 +174,12 @@ async def run_engine(
     listener_fd: int,
     *,
     backlog: int,
+    keep_alive: float,
     connections: Connections,
     shutdown_trigger: Callable[[], Awaitable[None]],
     last_resort: float,
 ) -> None:
-    """Serve until `shutdown_trigger` returns and every connection has ended.
+    """Serve until `shutdown_trigger` returns and every connection has ended; an idle one is kept for `keep_alive` s.
 
     `serve` is the public entry for embedding; its own graceful timeout is ignored on Python 3.12 and
     later, so `last_resort` (seconds) is only a net below our own drain.
@@ -165,6 +187,7 @@ async def run_engine(
     config = Config()
     config.bind = [f"fd://{listener_fd}"]
     config.backlog = backlog
+    config.keep_alive_timeout = keep_alive
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.graceful_timeout = last_resort

@@ -141,6 +141,7 @@ async def _run_until_stopped(
         app,
         engine_fd,
         backlog=server.backlog,
+        keep_alive=server.keep_alive_timeout,
         connections=connections,
         shutdown_trigger=stop_when_asked,
         last_resort=server.shutdown_timeout + LAST_RESORT,

@@ -69,6 +69,10 @@ class Refused(Exception):
         super().__init__(sentence)
 
 
+class HeadBegun(Event):
+    """Some of a head has come, on a connection that was idle."""
+
+
 class StrictLines(ReceiveBuffer):
     """Lines end with CR LF. h11 takes a bare LF, too, which a proxy in front may read differently (RFC 9112, 2.2)."""
 
@@ -112,14 +116,18 @@ class StrictProtocol(H11Protocol):
         self.connection = self.reading = StrictConnection()
         self.connection_state = ConnectionState({**self.connection_state, CONTINUE: self.send_continue})
         self.method = b""
+        self.begun = False  # some of a head has come
         self.over = False
         self.dropped = 0  # bytes
 
     async def handle(self, event: Event) -> None:
         if self.over and isinstance(event, RawData):
             self._drop(len(event.data))
-        else:
-            await super().handle(event)
+            return
+        await super().handle(event)
+        if not self.begun and self.stream is None and self.reading.trailing_data[0]:
+            self.begun = True
+            await self.send(HeadBegun())
 
     def _drop(self, size: int) -> None:
         """What still comes after the last answer is read so that the answer is not lost; but not without an end."""
@@ -153,7 +161,7 @@ class StrictProtocol(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Runs for each head that h11 has parsed; Hypercorn's own would switch to HTTP/2 without TLS."""
-        self.method = event.method
+        self.method, self.begun = event.method, False
         if problem := _problem(event):
             raise Refused(problem)
 

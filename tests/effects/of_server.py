@@ -81,6 +81,18 @@ async def a_handler_that_never_ends_is_answered(trial: Trial) -> None:
     assert answer.status_code == 408
 
 
+@limits("server.keep_alive_timeout")
+async def an_idle_connection_is_kept(trial: Trial) -> None:
+    async with serving(trial.settings(ANY_PORT), health.feature) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(served.url).port)
+        try:
+            writer.write(b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n")
+            await reader.readuntil(b'{"status":"ok"}')
+            assert await reader.read() == b""
+        finally:
+            writer.close()
+
+
 @limits("server.shutdown_timeout")
 async def a_stop_lets_a_request_run(trial: Trial) -> None:
     slow = Slow()

@@ -45,7 +45,12 @@ def test_the_corpus_has_hundreds_of_distinct_cases() -> None:
 async def test_every_case_gets_its_answer_and_the_server_lives(
     app_process: StartApp, figure: Callable[[str], None], loop: str
 ) -> None:
-    app = await app_process("server.request_timeout=3", "rate_limit.enabled=false", f"server.event_loop={loop}")
+    app = await app_process(
+        "server.request_timeout=3",
+        "server.keep_alive_timeout=3",
+        "rate_limit.enabled=false",
+        f"server.event_loop={loop}",
+    )
     before = await _held(app)
     began = asyncio.get_running_loop().time()
 

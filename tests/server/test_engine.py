@@ -42,6 +42,7 @@ def test_a_connection_runs_in_run_and_has_a_writer_to_abort() -> None:
 
 def test_an_idle_connection_waits_in_the_method_we_replace() -> None:
     assert "self.idle_task.restart(task_group, self._idle_timeout)" in inspect.getsource(TCPServer.run)
+    assert "await self._read_data()" in inspect.getsource(TCPServer.run)
     assert "self.idle_task.restart(self._task_group, self._idle_timeout)" in inspect.getsource(TCPServer.protocol_send)
     assert "self.context.terminated.wait(), self.config.keep_alive_timeout" in inspect.getsource(
         TCPServer._idle_timeout

@@ -172,3 +172,22 @@ async def test_the_time_for_a_head_cannot_be_extended(
 
     assert received.count(b"HTTP/1.1") == answers
     assert 4 < seconds <= HEAD_LIMIT + max(0.0, await watching)
+
+
+async def test_a_client_that_leaves_an_idle_connection_leaves_nothing_behind(app_process: StartApp) -> None:
+    app = await app_process("server.keep_alive_timeout=600")
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(app))
+    writer.write(REQUEST)
+    await reader.readuntil(b'{"status":"ok"}')
+    assert _open_from(app, writer) == 1
+
+    writer.close()
+
+    await eventually(lambda: _open_from(app, writer) == 0, within=5)
+
+
+def _open_from(app: AppProcess, writer: asyncio.StreamWriter) -> int:
+    """How many of the server's connections lead to this client."""
+    port = writer.get_extra_info("sockname")[1]
+    peers = [each.raddr for each in psutil.Process(app.pid).net_connections("tcp")]
+    return sum(getattr(peer, "port", None) == port for peer in peers)  # a listening socket has no peer

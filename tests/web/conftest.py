@@ -45,6 +45,7 @@ async def _serving(app: Application) -> AsyncIterator[httpx.AsyncClient]:
                 app,
                 os.dup(listener.fileno()),
                 backlog=64,
+                keep_alive=75,
                 connections=connections,
                 shutdown_trigger=until_stopped,
                 last_resort=1,

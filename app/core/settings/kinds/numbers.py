@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.core.settings.faults import Rejected, quote
 
@@ -48,25 +49,23 @@ class WholeNumber(Kind[int]):
 
 
 @dataclass(frozen=True)
-class Seconds(Kind[float]):
-    """A duration in seconds between two bounds, both allowed."""
+class DecimalKind(Kind[float]):
+    """A decimal number between two bounds, both allowed; subclasses say what it counts."""
 
     low: float
     high: float
 
-    @property
-    def accepts(self) -> str:
-        return f"seconds as a plain number from {self.low:g} to {self.high:g}"
+    what: ClassVar[str]
 
     def from_text(self, text: str) -> float:
         if not DECIMAL.fullmatch(text):
-            raise Rejected(f"{quote(text)} is not a number of seconds", _without_unit(text))
+            raise Rejected(f"{quote(text)} is not {self.what}", self._meant(text))
         return self._within(float(text))
 
     def from_toml(self, value: object) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            meant = _without_unit(value) if isinstance(value, str) else ""
-            raise Rejected(f"{describe(value)} is not a number of seconds", meant)
+            meant = self._meant(value) if isinstance(value, str) else ""
+            raise Rejected(f"{describe(value)} is not {self.what}", meant)
         return self._within(float(value))
 
     def to_text(self, value: float) -> str:
@@ -74,6 +73,9 @@ class Seconds(Kind[float]):
 
     def to_json(self, value: float) -> object:
         return value
+
+    def _meant(self, text: str) -> str:  # noqa: ARG002  (a duration looks for a unit)
+        return ""
 
     def _within(self, value: float) -> float:
         if not self.low <= value <= self.high:
@@ -82,33 +84,31 @@ class Seconds(Kind[float]):
 
 
 @dataclass(frozen=True)
-class Share(Kind[float]):
-    """A part of the whole, from none (0) to all of it (1)."""
+class Seconds(DecimalKind):
+    """A duration in seconds."""
+
+    what: ClassVar[str] = "a number of seconds"
 
     @property
     def accepts(self) -> str:
-        return "a number from 0 to 1"
+        return f"seconds as a plain number from {self.low:g} to {self.high:g}"
 
-    def from_text(self, text: str) -> float:
-        if not DECIMAL.fullmatch(text):
-            raise Rejected(f"{quote(text)} is not a number from 0 to 1")
-        return self._within(float(text))
+    def _meant(self, text: str) -> str:
+        return _without_unit(text)
 
-    def from_toml(self, value: object) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise Rejected(f"{describe(value)} is not a number from 0 to 1")
-        return self._within(float(value))
 
-    def to_text(self, value: float) -> str:
-        return f"{value:.12f}".rstrip("0").removesuffix(".")
+@dataclass(frozen=True)
+class Share(DecimalKind):
+    """A part of the whole, from none (0) to all of it (1)."""
 
-    def to_json(self, value: float) -> object:
-        return value
+    low: float = 0
+    high: float = 1
 
-    def _within(self, value: float) -> float:
-        if not 0 <= value <= 1:
-            raise Rejected(f"{value:g} is {'below' if value < 0 else 'above'} the bounds")
-        return value
+    what: ClassVar[str] = "a number from 0 to 1"
+
+    @property
+    def accepts(self) -> str:
+        return self.what
 
 
 def _without_unit(text: str) -> str:

@@ -25,6 +25,13 @@ class Server:
     port: int = declare.whole(8000, 0, 65535, "Port to listen on; 0 takes any free one, which the log names.")
     backlog: int = declare.whole(2048, 1, 65535, "Connections the kernel holds before the server accepts them.")
     request_timeout: float = declare.seconds(30.0, 0.1, 3600, "A request that takes longer is answered with 408.")
+    keep_alive_timeout: float = declare.seconds(
+        75.0,
+        0.1,
+        3600,
+        "How long an idle connection is kept for its next request; longer than a balancer in front keeps it, which "
+        "would else send a request into a connection that is being closed.",
+    )
     body_limit: int = declare.whole(
         1_048_576,
         0,
