@@ -45,7 +45,11 @@ class Server:
         "A body that has not arrived by then is answered with 408; every KiB of it gives a second more.",
     )
     max_in_flight: int = declare.whole(
-        1000, 1, 100_000, "Most requests one process works on at a time; others are answered with 503 at once."
+        500,
+        1,
+        100_000,
+        "Most requests one process works on at a time; others are answered with 503 at once. Each may hold half a MiB "
+        "of a body that its handler does not read.",
     )
     trusted_proxies: tuple[Network, ...] = declare.networks(
         "",
