@@ -9,53 +9,15 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from app.core.database import translate
-from app.core.errors import (
-    AppError,
-    BadRequest,
-    Conflict,
-    Forbidden,
-    HeadersTooLarge,
-    InternalError,
-    MethodNotAllowed,
-    NotFound,
-    NotImplementedHere,
-    Panic,
-    PayloadTooLarge,
-    RateLimited,
-    RequestTimeout,
-    ServiceUnavailable,
-    Unauthorized,
-    Unprocessable,
-    UnsupportedMediaType,
-    UriTooLong,
-)
+from app.core.errors import CATALOGUE, AppError, BadRequest, InternalError, Panic, ServiceUnavailable, Unauthorized
 from app.web.refusal import error_body
 
 log = structlog.get_logger(__name__)
 
 # What Werkzeug raises by itself, in our words. Any other status of its own keeps its number, with its standard phrase
 # as the sentence and the code of the nearest kind: BAD_REQUEST below 500, INTERNAL_ERROR from there on.
-KINDS: dict[int, type[AppError]] = {
-    kind.status: kind
-    for kind in (
-        BadRequest,
-        Unauthorized,
-        Forbidden,
-        NotFound,
-        MethodNotAllowed,
-        RequestTimeout,
-        Conflict,
-        PayloadTooLarge,
-        UriTooLong,
-        UnsupportedMediaType,
-        Unprocessable,
-        RateLimited,
-        HeadersTooLarge,
-        InternalError,
-        NotImplementedHere,
-        ServiceUnavailable,
-    )
-}
+# Of kinds that share a status, the first in the catalogue stands for it.
+KINDS: dict[int, type[AppError]] = {kind.status: kind for kind in reversed(CATALOGUE)}
 # Where the kind's own sentence is about a case that the framework knows nothing of.
 SENTENCES = {422: "The request is understood, but can't be followed."}
 PHRASES = {status.value: f"{status.phrase}." for status in HTTPStatus}
