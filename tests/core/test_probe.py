@@ -16,8 +16,21 @@ class Service:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self.hang = self.deaf = False
+        self._free = asyncio.Event()
+        self.hang = False
+        self.deaf = False
         self.asked = self.inside = self.most = 0
+
+    @property
+    def hang(self) -> bool:
+        return not self._free.is_set()
+
+    @hang.setter
+    def hang(self, hangs: bool) -> None:
+        if hangs:
+            self._free.clear()
+        else:
+            self._free.set()
 
     async def check(self) -> None:
         self.asked += 1
@@ -31,7 +44,7 @@ class Service:
     async def answer(self) -> None:
         while self.hang:
             try:
-                await asyncio.sleep(0.001)
+                await self._free.wait()
             except asyncio.CancelledError:
                 if not self.deaf:
                     raise
