@@ -1,1 +1,5 @@
-"""The WebSocket edge. Connection, heartbeat, registry and fan-out live here."""
+"""The WebSocket edge: what a connection is, who hears what, and how it crosses instances."""
+
+from app.sockets.topics import Asked, Rule, Topic, admins, anybody, nobody, signed_in
+
+__all__ = ["Asked", "Rule", "Topic", "admins", "anybody", "nobody", "signed_in"]

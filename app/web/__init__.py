@@ -2,7 +2,7 @@
 
 from app.web.application import Application, resources
 from app.web.audience import current_caller
-from app.web.callers import Authenticator, Caller
+from app.web.callers import Authenticator, Caller, Reviewer
 from app.web.endpoint import Endpoint, endpoint
 from app.web.paging import Page, PageQuery, decode_cursor, page_of
 from app.web.policy import (
@@ -17,6 +17,7 @@ from app.web.policy import (
     SCRAPE,
     SECOND,
     SIGNED_IN,
+    SOCKET,
     Audience,
     By,
     Limit,
@@ -36,6 +37,7 @@ __all__ = [
     "SCRAPE",
     "SECOND",
     "SIGNED_IN",
+    "SOCKET",
     "Application",
     "Audience",
     "Authenticator",
@@ -46,6 +48,7 @@ __all__ = [
     "Page",
     "PageQuery",
     "Policy",
+    "Reviewer",
     "current_caller",
     "decode_cursor",
     "endpoint",

@@ -20,6 +20,7 @@ class Audience(StrEnum):
     PUBLIC = "public"  # anybody
     USER = "user"  # whoever has signed in, person or machine
     ADMIN = "admin"  # whoever has signed in with the role `admin`
+    SOCKET = "socket"  # whoever has signed in; where `websocket.anonymous` says so, anybody
     OPERATIONS = "operations"  # anybody from a network of `telemetry.networks`
 
 
@@ -70,3 +71,5 @@ PROBE = Policy(Audience.PUBLIC, limits=(), timeout=5.0, body=0, idempotency=Fals
 SCRAPE = PROBE.but(audience=Audience.OPERATIONS)
 # What a browser loads: no body, no limit.
 PAGE = Policy(Audience.PUBLIC, limits=(), timeout=5.0, body=0, idempotency=False)
+# A WebSocket: the limit is on handshakes, of which a crowd behind one address makes many after a restart.
+SOCKET = Policy(Audience.SOCKET, limits=(Limit(600, MINUTE),), idempotency=False)

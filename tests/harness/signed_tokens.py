@@ -8,7 +8,7 @@ import hmac
 import json
 from typing import Any
 
-from quart import Request
+from quart import Request, Websocket
 
 from app.core.errors import Unauthorized
 from app.core.resources import Resources
@@ -34,7 +34,7 @@ def bearer(caller: str, **claims: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {sign(caller, **claims)}"}
 
 
-async def authenticate(incoming: Request, resources: Resources) -> Caller | None:
+async def authenticate(incoming: Request | Websocket, resources: Resources) -> Caller | None:
     """An `Authenticator` as a feature brings one. Raises `Unauthorized` for credentials that are not good."""
     given = incoming.headers.getlist("Authorization")
     if not given:

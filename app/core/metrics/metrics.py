@@ -15,6 +15,7 @@ from app.core.metrics.loop_lag import LoopLag
 from app.core.metrics.pool import PoolCollector
 from app.core.metrics.probes import ProbeCollector
 from app.core.metrics.services import DatabaseMetrics, RedisMetrics
+from app.core.metrics.sockets import SocketMetrics
 from app.core.metrics.spans import SpanMetrics
 from app.core.probe import Probe
 from app.core.version import VERSION
@@ -38,6 +39,7 @@ class Metrics:
         self.rate_limits = RateLimitMetrics(self.registry)
         self.database = DatabaseMetrics(self.registry)
         self.redis = RedisMetrics(self.registry)
+        self.sockets = SocketMetrics(self.registry)
         self.spans = SpanMetrics(self.registry)
         self.loop_lag = LoopLag(self.registry)
 

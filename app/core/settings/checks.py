@@ -27,6 +27,7 @@ ORDER = (
         "database.migration_statement_timeout",
         "the statement would be ended first",
     ),
+    AtMost("websocket.heartbeat_interval", "websocket.heartbeat_timeout", "a peer would be dropped before it is asked"),
 )
 
 

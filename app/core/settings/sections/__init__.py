@@ -2,12 +2,13 @@
 
 from .app import App
 from .database import Database, PoolerMode, SslMode
-from .later import Ai, Csrf, Email, Jwt, Oidc, Payment, Session, WebSocket, Worker
+from .later import Ai, Csrf, Email, Jwt, Oidc, Payment, Session, Worker
 from .log import Log, LogFormat
 from .rate_limit import RateLimit
 from .redis import Redis
 from .server import EventLoop, Server
 from .telemetry import Telemetry
+from .websocket import WebSocket
 
 __all__ = [
     "Ai",

@@ -26,11 +26,6 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebSocket:
-    """Realtime connections."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """Background tasks."""
 
