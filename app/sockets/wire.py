@@ -44,7 +44,7 @@ class Wire(Protocol):
 
     @property
     def taken(self) -> int:
-        """Bytes that the kernel has taken, ever. Where it stands still while something waits, the peer reads nothing."""
+        """Bytes that the kernel has taken, ever. Where it stands still while some wait, the peer reads nothing."""
 
     @property
     def is_open(self) -> bool:
