@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from app.core.settings.checks import ORDER
 from app.core.settings.declarations import STORED
 from app.core.settings.kinds import (
     Choice,
@@ -110,13 +111,15 @@ TEXTS: dict[type[Kind[Any]], Callable[[Any], st.SearchStrategy[str]]] = {
     RedisUrl: lambda _: st.just("redis://cache/3"),
 }
 
+# Keys that are checked against each other can't be drawn freely.
+TOGETHER = {key for rule in ORDER for key in (rule.key, rule.limit)}
+
 ANY = st.fixed_dictionaries(
     {},
     optional={
         key: TEXTS[type(item.kind)](item.kind)
         for key, item in STORED.items()
-        # Keys that are checked against each other, and the secret, can't be drawn freely.
-        if not item.required and key not in {"database.pool_min", "database.pool_max"} and "_timeout" not in key
+        if not item.required and key not in TOGETHER
     },
 )
 
