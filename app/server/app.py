@@ -10,16 +10,18 @@ from app.core.metrics import Metrics
 from app.core.settings import Settings
 from app.feature import Feature
 from app.web.access import AccessLog
+from app.web.admission import Admission
 from app.web.application import Application
 from app.web.audience import Audiences
 from app.web.body import BodyLimits
-from app.web.callers import Authenticator
+from app.web.callers import Authenticator, Reviewer
 from app.web.cors import Cors
 from app.web.endpoint import declared
 from app.web.heads import HeadLimits
 from app.web.idempotency import Idempotency
 from app.web.in_flight import InFlight
 from app.web.json import OrjsonProvider
+from app.web.origins import Origins
 from app.web.proxies import TrustedProxies
 from app.web.rate_limits import RateLimits
 from app.web.recovery import Recovery
@@ -75,6 +77,7 @@ def create_app(
                         ),
                     ),
                     observer=metrics.http,
+                    sockets=metrics.sockets,
                 ),
                 tracing,
             ),
@@ -82,16 +85,28 @@ def create_app(
         ),
     )
     # ... and after, when its policy is.
+    who_and_how_often = RateLimits(
+        settings.rate_limit,
+        inside=Audiences(
+            _authenticator(features),
+            review=reviewer_of(features),
+            operations=settings.telemetry.networks,
+            anonymous=settings.websocket.anonymous,
+        ),
+        observer=metrics.rate_limits,
+    )
     app.gates = (
         InFlight(app.requests, limit=server.max_in_flight),
         BodyLimits(limit=server.body_limit, timeout=server.body_timeout),
-        RateLimits(
-            settings.rate_limit,
-            inside=Audiences(_authenticator(features), operations=settings.telemetry.networks),
-            observer=metrics.rate_limits,
-        ),
+        who_and_how_often,
     )
     app.around = Idempotency()
+    app.admission = Admission(
+        settings.websocket,
+        origins=Origins(server.cors_origins),
+        gate=who_and_how_often,
+        timeout=server.request_timeout,
+    )
     app.asgi_app = edge  # type: ignore[method-assign]  # Quart's documented hook
     return app
 
@@ -102,6 +117,11 @@ def _authenticator(features: Sequence[Feature]) -> Authenticator | None:
         names = " and ".join(feature.name for feature in found)
         raise TwoAuthenticators(f"{TwoAuthenticators.__doc__} Here {names} do.")
     return found[0].authenticate if found else None
+
+
+def reviewer_of(features: Sequence[Feature]) -> Reviewer | None:
+    """What says whether credentials still hold."""
+    return next((feature.review for feature in features if feature.review), None)
 
 
 def _refuse_undeclared(app: Application) -> None:

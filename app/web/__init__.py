@@ -1,7 +1,7 @@
 """The HTTP edge: what a browser or client meets, and how a feature declares its routes."""
 
 from app.web.application import Application, resources
-from app.web.audience import current_caller
+from app.web.audience import current_caller, find_caller
 from app.web.callers import Authenticator, Caller, Reviewer
 from app.web.endpoint import Endpoint, endpoint
 from app.web.paging import Page, PageQuery, decode_cursor, page_of
@@ -52,6 +52,7 @@ __all__ = [
     "current_caller",
     "decode_cursor",
     "endpoint",
+    "find_caller",
     "page_of",
     "page_policy",
     "resources",

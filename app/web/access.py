@@ -1,4 +1,4 @@
-"""One line for each request, when its answer has ended; whoever counts requests is told at the same place."""
+"""One line for each request, when its answer has ended, and two for each socket; whoever counts is told here, too."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import structlog
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
+from app.web.access_paths import path_of
 from app.web.exchange import Exchange, exchange_of
+from app.web.socket_access import NoSocketObserver, SocketObserver, logged_socket
 
 log = structlog.get_logger(__name__)
 
-LONGEST_PATH = 200  # characters
 LONGEST_METHOD = 20
 
 
@@ -49,11 +50,17 @@ class AccessLog:
     and whoever asks them every second knows it already.
     """
 
-    def __init__(self, app: ASGIFramework, *, observer: HttpObserver | None = None) -> None:
+    def __init__(
+        self, app: ASGIFramework, *, observer: HttpObserver | None = None, sockets: SocketObserver | None = None
+    ) -> None:
         self.app = app
         self._observer = observer or NoHttpObserver()
+        self._sockets = sockets or NoSocketObserver()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            await logged_socket(self.app, scope, receive, send, self._sockets)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -84,7 +91,7 @@ def _log(scope: HTTPScope, exchange: Exchange, outcome: str, seconds: float) -> 
         return
     line: dict[str, Any] = {"method": scope["method"][:LONGEST_METHOD], "route": exchange.route}
     if exchange.route is None:
-        line["path"] = _path(scope["raw_path"])
+        line["path"] = path_of(scope["raw_path"])
     line |= {
         "status": status,
         "duration_ms": round(seconds * 1000, 3),
@@ -97,9 +104,3 @@ def _log(scope: HTTPScope, exchange: Exchange, outcome: str, seconds: float) -> 
         line["outcome"] = outcome
     unwell = (status or 0) >= 500 or outcome in {"broken", "cancelled"}
     (log.warning if unwell else log.info)("request", **line)
-
-
-def _path(raw: bytes) -> str:
-    """The address as it came, without its query and without the password that a whole URL may hold."""
-    path = raw if raw.startswith(b"/") else raw.rpartition(b"@")[2]
-    return ascii(path[:LONGEST_PATH].decode("latin1"))[1:-1][:LONGEST_PATH]

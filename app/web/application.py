@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import is_dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from quart import Request, Response, Websocket, current_app
 from quart.ctx import RequestContext, WebsocketContext
-from quart.globals import request_ctx
+from quart.globals import request_ctx, websocket_ctx
 from quart.typing import ResponseReturnValue, ResponseTypes
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Rule
 
 from app.core.errors import AppError, RequestTimeout, ServiceUnavailable
 from app.core.json import dumps
@@ -25,8 +27,11 @@ from app.web.exchange import exchange_of
 from app.web.policy import Policy
 from app.web.requests import JsonRequest
 
-# Passes a request whose route is known, or raises the `AppError` that refuses it.
-Gate = Callable[[Request, Endpoint], Awaitable[None]]
+# Passes a request (or a handshake) whose route is known, or raises the `AppError` that refuses it.
+Incoming = TypeVar("Incoming", Request, Websocket, Request | Websocket)
+Gate = Callable[[Incoming, Endpoint], Awaitable[None]]
+# Runs the handler of a WebSocket inside, or raises the `AppError` that refuses the handshake.
+Admit = Callable[[Websocket, Endpoint], AbstractAsyncContextManager[None]]
 Answering = Callable[[], Awaitable[ResponseTypes]]
 
 
@@ -58,8 +63,9 @@ class Application(ContainedQuart):
         """`request_timeout` is in seconds, from the parsed head to the finished handler."""
         super().__init__(import_name, static_folder=None)
         self.request_timeout = request_timeout
-        self.gates: Sequence[Gate] = ()
+        self.gates: Sequence[Gate[Request]] = ()
         self.around: Around | None = None
+        self.admission: Admit | None = None
         self.endpoints: dict[str, Endpoint] = {}
         self.lifecycle = lifecycle
         self.resources: Resources | None = None
@@ -97,12 +103,15 @@ class Application(ContainedQuart):
         if request.url_rule is None:
             exchange_of(request.scope).route = _route_of_other_methods(context)
             return UNDECLARED.policy
-        policy = self.endpoint_of(request).policy
-        exchange = exchange_of(request.scope)
-        exchange.route, exchange.logged = request.url_rule.rule, policy.counted
-        return policy
+        return self._note(request, request.url_rule).policy
 
-    def endpoint_of(self, request: Request) -> Endpoint:
+    def _note(self, incoming: Request | Websocket, rule: Rule) -> Endpoint:
+        endpoint = self.endpoint_of(incoming)
+        exchange = exchange_of(incoming.scope)
+        exchange.route, exchange.logged = rule.rule, endpoint.policy.counted
+        return endpoint
+
+    def endpoint_of(self, request: Request | Websocket) -> Endpoint:
         """The declaration of the route that answers `request`, which must have one."""
         name = request.endpoint or ""
         endpoint = self.endpoints.get(name)
@@ -161,15 +170,27 @@ class Application(ContainedQuart):
         return len(running)
 
     async def full_dispatch_websocket(self, websocket_context: WebsocketContext | None = None) -> ResponseTypes | None:
+        handshake: Websocket = (websocket_context or websocket_ctx).websocket
         if self.lifecycle.draining:
+            exchange_of(handshake.scope).refuse(Restarting.code, "draining")
             return error_response(Restarting(retry_after=1))
         task = _current_task()
-        if websocket_context is not None:
-            self.websockets[task] = websocket_context.websocket
+        self.websockets[task] = handshake
         try:
-            return await super().full_dispatch_websocket(websocket_context)
+            refusal = await super().full_dispatch_websocket(websocket_context)
         finally:
             self.websockets.pop(task, None)
+        if refusal is not None:
+            refusal.headers.update(exchange_of(handshake.scope).headers)
+        return refusal
+
+    async def dispatch_websocket(self, websocket_context: WebsocketContext | None = None) -> ResponseReturnValue | None:
+        """To the handler, where the handshake is let in; it is the handler who accepts it."""
+        handshake: Websocket = (websocket_context or websocket_ctx).websocket
+        if self.admission is None or handshake.url_rule is None:
+            return await super().dispatch_websocket(websocket_context)
+        async with self.admission(handshake, self._note(handshake, handshake.url_rule)):
+            return await super().dispatch_websocket(websocket_context)
 
 
 def _current_task() -> asyncio.Task[object]:

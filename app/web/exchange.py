@@ -22,12 +22,19 @@ class Exchange:
     logged: bool = True  # False for probes and metrics, which would bury the rest
     caller: Caller | None = None  # None until somebody was asked to say, and on public routes
     headers: dict[str, str] = field(default_factory=dict)  # what gates add to the answer, an error too
+    code: str = ""  # of the error that a handshake was refused with
+    reason: str = ""  # for that, in one word of a fixed set
 
     # The answer, as `RequestIds` sees it leave.
     status: int | None = None  # None until the server has taken a head; 101 for an accepted WebSocket
     sent: int = 0  # bytes of the body
     ended: bool = False  # all of the answer was handed to the server
     gone: bool = False  # the client left before that
+
+    def refuse(self, code: str, reason: str | None = None) -> None:
+        """Note why there is no socket; after the handshake, that is no refusal any more."""
+        if self.status is None:
+            self.code, self.reason = code, reason or code.lower()
 
 
 def exchange_of(scope: Any) -> Exchange:  # noqa: ANN401  (a dict, but typed differently by each library)

@@ -12,7 +12,8 @@ from app.web.exchange import exchange_of
 
 FORWARDED_FOR = b"x-forwarded-for"
 FORWARDED_PROTO = b"x-forwarded-proto"
-SCHEMES = {b"http": "http", b"https": "https"}
+# The last two are what some proxies say of a handshake.
+SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 FOR_WEBSOCKETS = {"http": "ws", "https": "wss"}
 
 Address = IPv4Address | IPv6Address

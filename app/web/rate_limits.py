@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
 import structlog
-from quart import Request
+from quart import Request, Websocket
 
 from app.core.errors import Forbidden, RateLimited, Unauthorized
 from app.core.rate_limit import Decision, Window, take
@@ -41,7 +41,11 @@ class RateLimits:
     """The gate that counts, once the one inside it knows the caller; those whom that one refuses are counted too."""
 
     def __init__(
-        self, settings: RateLimit, *, inside: Gate | None = None, observer: RateLimitObserver | None = None
+        self,
+        settings: RateLimit,
+        *,
+        inside: Gate[Request | Websocket] | None = None,
+        observer: RateLimitObserver | None = None,
     ) -> None:
         self.inside = inside
         self.enabled = settings.enabled
@@ -49,7 +53,7 @@ class RateLimits:
         self.observer = observer or NoObserver()
         self._counting = True
 
-    async def __call__(self, request: Request, endpoint: Endpoint) -> None:
+    async def __call__(self, request: Request | Websocket, endpoint: Endpoint) -> None:
         """Raises `RateLimited`, and what the gate inside raises."""
         limits = self._limits(endpoint.policy)
         try:
@@ -61,12 +65,12 @@ class RateLimits:
             raise
         await self._count(request, limits)
 
-    async def _count(self, request: Request, limits: Sequence[Limit]) -> None:
+    async def _count(self, request: Request | Websocket, limits: Sequence[Limit]) -> None:
         if not limits:
             return
         exchange = exchange_of(request.scope)
         route = exchange.route or ""
-        decision = await self._decide([_window(limit, request.method, route, exchange) for limit in limits])
+        decision = await self._decide([_window(limit, _method(request), route, exchange) for limit in limits])
         if decision is None:
             self.observer.decided(route, "unavailable")
             return
@@ -103,10 +107,15 @@ class RateLimits:
             log.warning("rate_limits_not_counting", error=str(cause) or type(cause).__name__ if cause else None)
 
 
+def _method(request: Request | Websocket) -> str:
+    """HEAD is answered by the handler of GET, so it may not be a way around its limit; a handshake never is."""
+    if isinstance(request, Websocket):
+        return "WEBSOCKET"
+    return "GET" if request.method == "HEAD" else request.method
+
+
 def _window(limit: Limit, method: str, route: str, exchange: Exchange) -> Window:
-    # HEAD is answered by the handler of GET, so it may not be a way around its limit. The limit is part of the key:
-    # after a change of it the old counts fit neither its number nor its time.
-    method = "GET" if method == "HEAD" else method
+    # The limit is part of the key: after a change of it the old counts fit neither its number nor its time.
     key = f"limit:{method} {route}:{limit.requests}/{limit.per}:{_counted(limit.by, exchange)}"
     return Window(key, limit.requests, limit.per)
 
