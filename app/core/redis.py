@@ -18,6 +18,7 @@ from app.core.settings.sections import Redis as RedisSettings
 
 if TYPE_CHECKING:  # imported when a client is made: it costs 0.1 s of every start, also of commands without Redis
     from redis.asyncio import Redis as Client
+    from redis.asyncio.connection import AbstractConnection
 
 log = structlog.get_logger(__name__)
 
@@ -151,6 +152,28 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
         driver_info=None,
     )
     return Client.from_pool(pool)
+
+
+def bare_connection(settings: RedisSettings, *, timeout: float) -> AbstractConnection:
+    """One connection, not opened yet, for whoever must know when it is lost: nothing is retried or opened again.
+
+    It speaks RESP3, so that what is published and what is answered come in one order.
+    """
+    with _without_opentelemetry():
+        from redis.asyncio.connection import Connection, parse_url  # noqa: PLC0415  (see the top)
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+
+    options: dict[str, Any] = {
+        **parse_url(settings.url.reveal()),
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 3,
+        "driver_info": None,
+    }
+    kind: type[AbstractConnection] = options.pop("connection_class", Connection)
+    return kind(**options)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from app.core.metrics import Metrics
 from app.core.migrations import migrate_up, schema_probe
 from app.core.observers import DatabaseObservers, RedisObservers
 from app.core.probe import Probe
+from app.core.realtime import Publisher, open_publisher
 from app.core.redis import Redis, open_redis, redis_probe
 from app.core.settings import Settings
 from app.core.tracing import open_tracing
@@ -43,6 +44,7 @@ class Resources:
     schema_probe: Probe
     redis: Redis
     redis_probe: Probe
+    realtime: Publisher
 
 
 @asynccontextmanager
@@ -61,11 +63,14 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
         _running(database_probe(database, clock=clock)) as of_database,
         _running(schema_probe(database, clock=clock)) as of_schema,
         _running(redis_probe(redis, clock=clock)) as of_redis,
+        _closing("realtime", open_publisher(redis, observer=metrics.sockets)) as realtime,
         _beside(metrics.loop_lag.run(), name="loop lag"),
     ):
         metrics.follow_pool(database.stats)
         metrics.follow_probes(of_database, of_schema, of_redis)
-        yield Resources(settings, lifecycle, clock, metrics, tracing, database, of_database, of_schema, redis, of_redis)
+        yield Resources(
+            settings, lifecycle, clock, metrics, tracing, database, of_database, of_schema, redis, of_redis, realtime
+        )
 
 
 def _tracing(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[Tracing | None]:

@@ -1,0 +1,78 @@
+"""The one script in Redis: it counts a topic's messages and publishes them in the same breath."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from app.core.realtime.messages import Channels, Kind, Position, state_key
+from app.core.redis import Redis, Value
+
+DAY = 86_400  # seconds that a position is kept after its last use
+
+# One hash per topic: `epoch`, `seq`, and `run`, the process of Redis that counts. A process that took over (a restart,
+# a replica) may have lost the last of what was counted and would give the same numbers again, to other messages: a
+# client that was away meanwhile would think that it has them. So an epoch ends with its process.
+#
+# ARGV: an epoch for whoever needs one, a kind (empty: only look), the data, then the channel of each key.
+SCRIPT = """
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+local clock = redis.call('TIME')
+local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
+local positions = {}
+for i, key in ipairs(KEYS) do
+  local state = redis.call('HMGET', key, 'epoch', 'seq', 'run')
+  local epoch, seq = state[1], tonumber(state[2])
+  if not epoch or not seq or state[3] ~= run then
+    epoch, seq = ARGV[1], 0
+    redis.call('HSET', key, 'epoch', epoch, 'seq', seq, 'run', run)
+  end
+  if ARGV[2] ~= '' then
+    seq = redis.call('HINCRBY', key, 'seq', 1)
+    local head = ARGV[2] .. ' ' .. epoch .. ' ' .. string.format('%.0f', seq) .. ' ' .. now .. ' '
+    redis.call('PUBLISH', ARGV[3 + i], head .. ARGV[3])
+  end
+  redis.call('EXPIRE', key, DAY)
+  positions[i] = {epoch, seq}
+end
+return positions
+""".replace("DAY", str(DAY))
+
+DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()  # the name under which Redis keeps it
+
+Argument = bytes | str | int
+
+
+async def count_and_publish(
+    redis: Redis, channels: Channels, kind: Kind, topics: Sequence[str], data: bytes = b""
+) -> None:
+    """Publish the same on every topic, each with its next number: one round trip.
+
+    Raises `RedisUnavailable`, and Redis's own error where that is what it answers.
+    """
+    arguments = _arguments(channels, kind.value, topics, data)
+    try:
+        await redis.execute("EVALSHA", DIGEST, *arguments)
+    except Exception as error:
+        if type(error).__name__ != "NoScriptError":  # by name: a start without Redis does not import its client
+            raise
+        # It has forgotten the script: started anew, or never told.
+        await redis.execute("EVAL", SCRIPT, *arguments)
+
+
+def position_command(channels: Channels, topics: Sequence[str]) -> tuple[Argument, ...]:
+    """The command that answers with `positions` of these topics; a topic that has none gets its first."""
+    return ("EVAL", SCRIPT, *_arguments(channels, b"", topics, b""))
+
+
+def positions(answer: Value) -> list[Position]:
+    """What `position_command` was answered with."""
+    return [Position(epoch.decode(), int(seq)) for epoch, seq in answer]
+
+
+def _arguments(channels: Channels, kind: bytes, topics: Sequence[str], data: bytes) -> tuple[Argument, ...]:
+    keys = [state_key(topic) for topic in topics]
+    names = [channels.of_topic(topic) for topic in topics]
+    return (len(keys), *keys, secrets.token_hex(8), kind, data, *names)
