@@ -99,5 +99,8 @@ async def test_a_websocket_has_an_id_for_as_long_as_it_is_open(app: AppProcess) 
     for mark in marks:
         lines = lines_of(app, "connection_id")[mark]
         assert [line["mark"] for line in lines if line["event"] == "socket"] == [mark] * 4
-        assert [line["event"] for line in lines if line["event"] != "socket"] == ["websocket_opened", "websocket_closed"]
+        assert [line["event"] for line in lines if line["event"] != "socket"] == [
+            "websocket_opened",
+            "websocket_closed",
+        ]
     assert not [line for line in app.logs if "request_id" in line]
