@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,8 @@ from wsproto.frame_protocol import FrameProtocol
 
 from app.core.errors import BadRequest
 from app.core.json import NotJson, dumps, loads
-from app.core.realtime.messages import Position
+from app.core.realtime.messages import Position, is_topic
 
-TOPIC_NAME = re.compile(r"[a-z][a-z0-9_]*(:[A-Za-z0-9_.-]{1,64}){0,4}")
 TOPIC_SHAPE = "word[:part]..., such as orders:42"
 
 # It keeps nothing between two whole messages; frames of a server are the same for every peer, as nothing masks them.
@@ -130,11 +128,6 @@ def _of_kind(name: Any, fields: dict[str, Any]) -> ClientFrame:  # noqa: ANN401 
         raise BadFrame(f"A message of type {name} needs the field {missing[0]}.")
     if len(fields) > len(expected):
         raise BadFrame(f"A message of type {name} has no fields but {', '.join(('type', *expected))}.")
-    if expected and not is_topic_name(fields["topic"]):
+    if expected and not (isinstance(fields["topic"], str) and is_topic(fields["topic"])):
         raise BadFrame(f"The field topic must have the form {TOPIC_SHAPE}.")
     return kind(**fields)
-
-
-def is_topic_name(name: object) -> bool:
-    """Whether it could be the name of a topic; whether there is one, its patterns say."""
-    return isinstance(name, str) and TOPIC_NAME.fullmatch(name) is not None

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from random import uniform
-from typing import TypeVar
 
 from app.core.metrics.sockets import SocketMetrics
 from app.sockets.connection import Connection
 from app.sockets.wire import CloseCode
-
-Key = TypeVar("Key", bound=Hashable)
 
 SLICE = 500  # writes, after which others have their turn: a few milliseconds
 
@@ -44,14 +41,17 @@ class Manager:
         if self._stopping:
             self._send_away(connection)
 
-    def remove(self, connection: Connection) -> list[str]:
-        """Forget a connection; gives the topics that nobody listens to any more. Once more does nothing."""
+    def remove(self, connection: Connection) -> tuple[str, ...]:
+        """Forget a connection; gives the topics that it has listened to. Once more does nothing."""
         if not self._knows(connection):
-            return []
+            return ()
         del self._by_id[connection.id]
         if connection.user_id is not None:
             _discard(self._by_user, connection.user_id, connection)
-        return [topic for topic in tuple(connection.topics) if self.unsubscribe(connection, topic)]
+        heard = tuple(connection.topics)
+        for topic in heard:
+            self.unsubscribe(connection, topic)
+        return heard
 
     def _knows(self, connection: Connection) -> bool:
         return self._by_id.get(connection.id) is connection
@@ -71,21 +71,20 @@ class Manager:
         return len(self._by_id)
 
     def subscribe(self, connection: Connection, topic: str) -> bool:
-        """True where nobody listened to the topic before. A connection that is not entered stays without."""
-        if not self._knows(connection):
+        """False where it listens already, or is not entered."""
+        if topic in connection.topics or not self._knows(connection):
             return False
-        listeners = self._by_topic.setdefault(topic, set())
-        is_first = not listeners
-        listeners.add(connection)
+        self._by_topic.setdefault(topic, set()).add(connection)
         connection.topics.add(topic)
-        return is_first
+        return True
 
     def unsubscribe(self, connection: Connection, topic: str) -> bool:
-        """True where nobody listens to the topic any more."""
+        """False where it has not listened."""
         if topic not in connection.topics:
             return False
         connection.topics.discard(topic)
-        return _discard(self._by_topic, topic, connection)
+        _discard(self._by_topic, topic, connection)
+        return True
 
     def listeners(self, topic: str) -> tuple[Connection, ...]:
         """Who listens to a topic, as it is now."""
@@ -127,10 +126,9 @@ class Manager:
         connection.close(CloseCode.SERVICE_RESTART, return_advice(self._spread))
 
 
-def _discard(index: dict[Key, set[Connection]], key: Key, connection: Connection) -> bool:
-    """True where nobody is left under the key, which goes then, too."""
+def _discard(index: dict[str, set[Connection]], key: str, connection: Connection) -> None:
+    """A key that nobody is left under goes, too."""
     holders = index[key]
     holders.discard(connection)
     if not holders:
         del index[key]
-    return not holders
