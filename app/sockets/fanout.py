@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5  # seconds between two tries to connect
 PATIENCE = 1.0  # seconds that a listener waits for its position; later it is told by a resync
 BATCH = 100  # topics of one command
-BURST = 500  # writes to sockets after which others have their turn
+BURST = 50  # messages after which others have their turn
 
 
 class FanoutObserver(Protocol):
@@ -45,12 +45,15 @@ class FanoutObserver(Protocol):
 
 
 class Receiver(Protocol):
-    """Who holds the sockets. Every method returns at once: a slow socket must not hold up what is read from Redis."""
+    """Who holds the sockets. None of this waits for a socket, which would hold up what is read from Redis.
 
-    def deliver(self, topic: str, position: Position, data: bytes) -> int:
+    Writing to many may let others have their turn in between: the next message waits until it is done.
+    """
+
+    async def deliver(self, topic: str, position: Position, data: bytes) -> int:
         """Write an event, whose `data` is JSON, to all listeners; return how many there are."""
 
-    def resync(self, topic: str, position: Position) -> int:
+    async def resync(self, topic: str, position: Position) -> int:
         """Tell all listeners to fetch anew, as they may have missed what came up to `position`; return how many."""
 
     def disconnect(self, user_id: str, credential: str | None) -> None:
@@ -101,7 +104,6 @@ class Fanout:
         self._wake = asyncio.Event()
         self._link: Link | None = None
         self._pause = FIRST_PAUSE
-        self._written = 0
 
     async def want(self, topic: str) -> Position | None:
         """One listener more, who will be told of everything after the position that is returned.
@@ -190,7 +192,11 @@ class Fanout:
         await link.send(("SUBSCRIBE", self._channels.control))
         await self._settle(link)
         answered = asyncio.Event()
-        await link.send(("PING",), on_answers=[lambda _: answered.set()])
+
+        async def on_answer(_: Value) -> None:
+            answered.set()
+
+        await link.send(("PING",), on_answers=[on_answer])
         await answered.wait()
 
     async def _tell_connected(self) -> None:
@@ -233,25 +239,26 @@ class Fanout:
         asked = [(topic, self._wanted[topic]) for topic in topics if topic in self._wanted]
         return [partial(self._know, asked)] if asked else []
 
-    def _know(self, asked: Sequence[tuple[str, _Wanted]], answer: Value) -> None:
+    async def _know(self, asked: Sequence[tuple[str, _Wanted]], answer: Value) -> None:
         for (topic, wanted), position in zip(asked, positions(answer), strict=True):
             if self._wanted.get(topic) is not wanted:  # dropped meanwhile, and perhaps wanted anew
                 continue
             wanted.position = position
             wanted.settled.set()
             if wanted.missed:
-                self._resync(topic, wanted, position)
+                await self._resync(topic, wanted, position)
 
     async def _read(self, link: Link) -> None:
+        """Let others have their turn now and then: what is there already is read without waiting."""
+        done = 0
         while True:
             if came := await link.read():
-                self._hear(*came)
-            self._written += 1  # reading does not let others have their turn while there is more to read
-            if self._written >= BURST:
-                self._written = 0
+                await self._hear(*came)
+            done += 1
+            if done % BURST == 0:
                 await asyncio.sleep(0)
 
-    def _hear(self, channel: bytes, payload: bytes) -> None:
+    async def _hear(self, channel: bytes, payload: bytes) -> None:
         topic = self._channels.topic_of(channel.decode())
         try:
             said = Control.parse(payload) if topic is None else Message.parse(payload)
@@ -259,37 +266,33 @@ class Fanout:
             log.warning("realtime_malformed", channel=channel.decode())
             return
         if isinstance(said, Control):
-            self._obey(said)
+            await self._obey(said)
         elif topic is not None and (wanted := self._wanted.get(topic)) and wanted.position:
-            self._receive(topic, wanted, wanted.position, said)
+            await self._receive(topic, wanted, wanted.position, said)
 
-    def _obey(self, control: Control) -> None:
+    async def _obey(self, control: Control) -> None:
         for who in control.sign_outs:
             self._receiver.disconnect(who.user_id, who.credential)
         if control.review:
             self._receiver.review_now()
         if control.resync:
-            for topic, wanted in self._wanted.items():
+            for topic, wanted in tuple(self._wanted.items()):
                 if wanted.position:
-                    self._resync(topic, wanted, wanted.position)
+                    await self._resync(topic, wanted, wanted.position)
 
-    def _receive(self, topic: str, wanted: _Wanted, last: Position, message: Message) -> None:
+    async def _receive(self, topic: str, wanted: _Wanted, last: Position, message: Message) -> None:
         if message.kind is Kind.RESYNC:
-            self._resync(topic, wanted, message.position)
+            await self._resync(topic, wanted, message.position)
             return
         if not message.position.follows(last):
-            self._resync(topic, wanted, message.position.before)
+            await self._resync(topic, wanted, message.position.before)
         wanted.position = message.position
-        listeners = self._receiver.deliver(topic, message.position, message.data)
-        self._written += listeners
-        if listeners:
+        if await self._receiver.deliver(topic, message.position, message.data):
             self._observer.delivered(time.time() - message.at)
 
-    def _resync(self, topic: str, wanted: _Wanted, position: Position) -> None:
+    async def _resync(self, topic: str, wanted: _Wanted, position: Position) -> None:
         wanted.position, wanted.missed = position, False
-        listeners = self._receiver.resync(topic, position)
-        self._written += listeners
-        if listeners:
+        if await self._receiver.resync(topic, position):
             self._observer.resynced()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported when a connection is made (see app/core/redis.py)
     from redis.asyncio.connection import AbstractConnection
 
 Command = Iterable[bytes | str | int]
-OnAnswer = Callable[[Value], None]
+OnAnswer = Callable[[Value], Awaitable[None]]
 
 CONNECT_TIMEOUT = 0.5  # seconds, greeting included
 PING_EVERY = 0.75  # seconds
@@ -56,7 +56,7 @@ class Link:
         self._signs_of_life += 1
         if isinstance(came, list) and came and isinstance(came[0], bytes):  # no answer to ours begins with bytes
             return (came[1], came[2]) if came[0] == b"message" else None
-        self._awaited.popleft()(came)
+        await self._awaited.popleft()(came)
         return None
 
     async def watch(self) -> None:
@@ -75,7 +75,7 @@ class Link:
         raise LinkLost(f"no answer within {PING_TIMEOUT:g} s")
 
 
-def _nothing(_: Value) -> None:
+async def _nothing(_: Value) -> None:
     """A sign of life is all that was wanted."""
 
 

@@ -19,7 +19,7 @@ from app.core import json
 # Reserved: every socket hears it, without subscribing.
 EVERYONE = "everyone"
 
-TOPIC = re.compile(r"[a-z][a-z0-9_]{0,63}(:[A-Za-z0-9_.-]{1,64}){0,4}")
+TOPIC = re.compile(r"[a-z][a-z0-9_]*(:[A-Za-z0-9_.-]{1,64}){0,4}")
 
 
 def is_topic(name: str) -> bool:
