@@ -5,11 +5,12 @@ from __future__ import annotations
 import app.tasks.tables
 import app.web.tables  # noqa: F401  (both fill the metadata)
 from app.feature import Feature
-from app.features import documentation, health, identity, memberships, metrics, welcome
+from app.features import documentation, health, identity, memberships, metrics, static, welcome
 
 FEATURES: tuple[Feature, ...] = (
     health.feature,
     metrics.feature,
+    static.feature,
     documentation.feature,
     identity.feature,
     memberships.feature,
