@@ -30,7 +30,10 @@ from hypercorn.typing import (
 )
 from quart import Quart
 
-from app.server.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol, WebsocketStream, no_extensions
+from app.core.settings.sections import WebSocket
+from app.server.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol
+from app.server.websocket import LINK, Link, WebsocketStream, no_extensions
+from app.sockets.wire import Wire
 from app.web.recovery import ABORT
 
 READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
@@ -41,10 +44,13 @@ ACCEPTED = 0.02  # seconds, of which a loop without work needs a thousandth
 
 
 class Connections:
-    """The open TCP connections of one server run."""
+    """The open TCP connections of one server run; `wires` are those that are WebSockets and open."""
 
-    def __init__(self) -> None:
+    def __init__(self, websocket: WebSocket | None = None) -> None:
+        """`websocket` holds the limits of one socket; without it, they are what the settings are by default."""
+        self.websocket = websocket or WebSocket()
         self._open: set[TCPServer] = set()
+        self.wires: set[Wire] = set()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -75,11 +81,15 @@ class TrackedTCPServer(TCPServer):
 
     async def run(self) -> None:
         self.connections.add(self)
-        self.state = LifespanState({**self.state, ABORT: partial(reset, self.writer)})  # copied to each scope
+        abort = partial(reset, self.writer)
+        link = Link(self.writer, abort, self.connections.wires, self.connections.websocket)
+        self.state = LifespanState({**self.state, ABORT: abort, LINK: link})  # copied to each scope
         try:
             await super().run()
         finally:
             self.connections.discard(self)
+            if link.stream:
+                link.stream.lost()
             if self.lingering:
                 self.lingering.cancel()
 

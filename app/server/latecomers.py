@@ -7,7 +7,7 @@ import socket
 from contextlib import ExitStack, suppress
 
 from app.core.ids import new_id
-from app.server.protocol import answer
+from app.server.answers import answer
 from app.web.application import Restarting
 
 DEADLINE = 1.0  # seconds for a late client to send its request's head and take the answer

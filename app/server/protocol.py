@@ -14,29 +14,19 @@ from h11._receivebuffer import ReceiveBuffer
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
-from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import ConnectionState
 
-from app.core.errors import (
-    AppError,
-    BadRequest,
-    Forbidden,
-    HeadersTooLarge,
-    NotFound,
-    NotImplementedHere,
-    Panic,
-    UriTooLong,
-)
+from app.core.errors import AppError, BadRequest, HeadersTooLarge, Panic, UriTooLong
 from app.core.ids import new_id
+from app.server.answers import KINDS, answer, request_id_of
+from app.server.websocket import WebsocketStream
 from app.web.body import CONTINUE
-from app.web.exchange import exchange_of
 from app.web.heads import MOST_BYTES, MOST_TARGET
 from app.web.policy import MIB
 from app.web.recovery import ABORT
-from app.web.refusal import CLOSE, error_body, error_headers
-from app.web.security_headers import ALWAYS, CONTENT_POLICY, DATA_POLICY
+from app.web.refusal import CLOSE
 
 log = structlog.get_logger(__name__)
 
@@ -45,17 +35,6 @@ MOST_DROPPED = 16 * MIB  # bytes, of a client that goes on sending after the las
 # A head within the limits of `app.web.heads` is read however it arrives; h11 refuses what is longer and still not
 # whole. The rest is for the method, the version and the ends of lines.
 MOST_INCOMPLETE = MOST_TARGET + MOST_BYTES + 1024
-
-# What Hypercorn and h11 decide by a number alone.
-KINDS: dict[int, type[AppError]] = {
-    400: BadRequest,
-    403: Forbidden,
-    404: NotFound,
-    431: HeadersTooLarge,
-    500: Panic,
-    501: NotImplementedHere,
-}
-
 
 # What Hypercorn decodes as ASCII; other bytes would end the connection's task with an exception.
 LISTS = {b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"}
@@ -108,12 +87,23 @@ class StrictConnection(h11.Connection):
         return super().they_are_waiting_for_100_continue
 
 
+class Upgraded(H11WSConnection):
+    """Stands in for the parser of a connection that is a WebSocket's now: it takes six kilobytes."""
+
+    def __init__(self) -> None:
+        """Keeps nothing, so one is enough for all."""
+
+
+UPGRADED = Upgraded()
+
+
 class StrictProtocol(H11Protocol):
     """Hypercorn's protocol of one connection, with our words and our limits."""
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401  (Hypercorn's own, handed on)
         super().__init__(*args)
-        self.connection = self.reading = StrictConnection()
+        self.reading: StrictConnection | Upgraded = StrictConnection()
+        self.connection = self.reading
         self.connection_state = ConnectionState({**self.connection_state, CONTINUE: self.send_continue})
         self.method = b""
         self.begun = False  # some of a head has come
@@ -123,6 +113,9 @@ class StrictProtocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         if self.over and isinstance(event, RawData):
             self._drop(len(event.data))
+            return
+        if isinstance(event, RawData) and isinstance(self.stream, WebsocketStream) and self.stream.is_accepted:
+            await self.stream.take(event.data)
             return
         await super().handle(event)
         if not self.begun and self.stream is None and self.reading.trailing_data[0]:
@@ -137,13 +130,15 @@ class StrictProtocol(H11Protocol):
 
     async def send_continue(self) -> None:
         """Let a client that asked send its body: somebody reads it. A refusal before that spares it the sending."""
-        if self.reading.waits_for_continue and self.asking:
+        if isinstance(self.reading, StrictConnection) and self.reading.waits_for_continue and self.asking:
             headers = self.config.response_headers("h11")
             await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=headers))
 
     @property
     def owes_bytes(self) -> bool:
         """True while the client may be in the middle of sending: a close would now reset the connection."""
+        if isinstance(self.reading, Upgraded):
+            return True
         unfinished = self.connection.their_state in {h11.SEND_BODY, h11.ERROR} or self.reading.babbled
         return unfinished and not self.connection.trailing_data[1]
 
@@ -171,6 +166,8 @@ class StrictProtocol(H11Protocol):
             others = [(name, value) for name, value in event.headers if name.lower() != b"connection"]
             event = replace(event, headers=[*others, CLOSE])
         await super().stream_send(event)
+        if isinstance(event, Response) and event.status_code == 101:
+            self.connection = self.reading = UPGRADED
 
     async def _send_error_response(self, status_code: int) -> None:
         kind = KINDS.get(status_code, BadRequest)
@@ -179,7 +176,7 @@ class StrictProtocol(H11Protocol):
 
     async def _refuse(self, error: AppError) -> None:
         asked = self.asking  # the first event sent changes it
-        request_id = _request_id(self.stream.scope) if self.stream else str(new_id())
+        request_id = request_id_of(self.stream.scope) if self.stream else str(new_id())
         headers, body = answer(error, request_id)
         # Nothing of what was sent: it may hold a secret, or what looks like a line of this log.
         log.info(
@@ -221,22 +218,6 @@ def _problem(head: h11.Request) -> str | None:
     return None
 
 
-def answer(error: AppError, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Headers and body of an answer that no layer of the edge sees: the last one on its connection."""
-    body = error_body(error)
-    headers = error_headers(error, body, close=True)
-    return [
-        *headers,
-        (b"x-request-id", request_id.encode()),
-        *ALWAYS,
-        (CONTENT_POLICY, DATA_POLICY.encode()),
-    ], body
-
-
-def _request_id(scope: Any) -> str:  # noqa: ANN401  (of HTTP or of a WebSocket)
-    return exchange_of(scope).request_id
-
-
 class Stream(HTTPStream):
     """One request; what Hypercorn says by itself gets our body."""
 
@@ -247,36 +228,12 @@ class Stream(HTTPStream):
 
     async def _send_error_response(self, status_code: int) -> None:
         error = KINDS.get(status_code, Panic)()
-        headers, body = answer(error, _request_id(self.scope))
+        headers, body = answer(error, request_id_of(self.scope))
         await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=error.status))
         if self.scope["method"] != "HEAD":
             await self.send(Body(stream_id=self.stream_id, data=body))
         await self.send(EndBody(stream_id=self.stream_id))
         self.state = ASGIHTTPState.CLOSED
-
-
-class WebsocketStream(WSStream):
-    """One handshake, and the messages after it."""
-
-    async def handle(self, event: StreamEvent) -> None:
-        if isinstance(event, StreamClosed) and not self.closed and self.app_put is not None:
-            _make_room(self.app_put)
-        await super().handle(event)
-
-    async def _send_error_response(self, status_code: int) -> None:
-        """Refuse the handshake and end the connection, which Hypercorn would leave open for ever."""
-        if self.state is ASGIWebsocketState.HANDSHAKE:
-            self.state = ASGIWebsocketState.HTTPCLOSED
-            error = KINDS.get(status_code, Panic)()
-            headers, body = answer(error, _request_id(self.scope))
-            await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=error.status))
-            await self.send(Body(stream_id=self.stream_id, data=body))
-            await self.send(EndBody(stream_id=self.stream_id))
-        await self.send(StreamClosed(stream_id=self.stream_id))
-
-
-def no_extensions(*_: object) -> None:
-    """Agree on none: permessage-deflate inflates without a limit, and malformed parameters of it raise."""
 
 
 def _make_room(app_put: Any) -> None:  # noqa: ANN401  (the bound `put` of the queue to the application)

@@ -33,10 +33,13 @@ class CloseCode(IntEnum):
 class Wire(Protocol):
     """The connection of one accepted WebSocket."""
 
-    heard: float  # loop time of the last bytes from the peer, or of the server's taking them
     received: int  # whole messages
     sent: int  # messages
     close_code: int | None  # the first one that either side gave; 1006 where the connection just ended
+
+    @property
+    def heard(self) -> float:
+        """Loop time of the last bytes from the peer; now, while a handler that takes nothing keeps us from reading."""
 
     @property
     def waiting(self) -> int:
@@ -51,19 +54,26 @@ class Wire(Protocol):
         """False once either side has closed, or the connection is lost."""
 
     def write(self, frame: bytes) -> None:
-        """Put whole frames, from `app.sockets.frames.encode`, behind what waits; nothing happens where it is closed."""
+        """Put a whole frame, from `app.sockets.frames.encode`, behind what waits; none where it is closed."""
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say why (at most 123 bytes) behind what waits; a peer that does not answer in time is dropped."""
+        """Say why (at most 123 bytes) behind what waits; a peer that does not answer in time is dropped.
+
+        The handler's next `receive()` ends it, without waiting for the answer.
+        """
 
     def abort(self, code: int = CloseCode.ABNORMAL) -> None:
         """Drop the connection now; `code` is what the log says of it."""
 
     def on_gone(self, call: Callable[[], object]) -> None:
-        """Have `call` called once when the peer is gone; it must return at once."""
+        """Have `call` called once when the peer is gone; it must return at once.
+
+        Gone is a peer whose close frame has come, whose bytes made no sense, or whose connection is lost. One that is
+        gone already is told of now.
+        """
 
 
 def wire_of(scope: Any) -> Wire | None:  # noqa: ANN401  (a dict, but typed differently by each library)
