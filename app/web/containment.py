@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
@@ -16,12 +16,21 @@ from quart import Quart, Request, Websocket
 from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
 from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import request_ctx, websocket_ctx
-from quart.signals import appcontext_tearing_down, request_tearing_down, websocket_tearing_down
+from quart.signals import (
+    appcontext_tearing_down,
+    request_tearing_down,
+    websocket_received,
+    websocket_tearing_down,
+)
 from quart.typing import ResponseTypes
 
 from app.web.errors import panic_response
 
 log = structlog.get_logger(__name__)
+
+# In a scope's `state`, where the server offers it: the connection of a WebSocket.
+WIRE = "plinth.wire"
+GRACE = 1.0  # seconds for a handler to come to its end when its peer has left in the middle of something
 
 # All but a cancellation, which the loop needs.
 ANYTHING = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
@@ -51,14 +60,93 @@ class HttpConnection(ASGIHTTPConnection):
         await _contained(super()._send_response(send, response))
 
 
+class Departing(Protocol):
+    """A connection of the server's, as far as it tells that the peer is gone."""
+
+    def on_gone(self, call: Callable[[], object]) -> None: ...
+
+
 class WebsocketConnection(ASGIWebsocketConnection):
-    """One WebSocket, in tasks of its own."""
+    """One WebSocket, in the task that the server gives it, and reading straight from the server.
+
+    Quart's own has a task and a queue without a bound between the two. Under a server that does not tell when the
+    peer is gone, such as Quart's test client, it is Quart's own that runs.
+    """
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        state: dict[str, Any] = self.scope.get("state") or {}
+        wire: Departing | None = state.get(WIRE)
+        if wire is None:
+            await super().__call__(receive, send)
+            return
+        departure = Departure(receive)
+        wire.on_gone(departure.begin)
+        self.queue = departure  # type: ignore[assignment]  # all that is asked of it is `get`
+        async with departure:
+            await self.handle_websocket(self._create_websocket_from_scope(send), send)
 
     async def handle_websocket(self, websocket: Websocket, send: ASGISendCallable) -> None:
         await _contained(super().handle_websocket(websocket, send))
 
     async def handle_messages(self, receive: ASGIReceiveCallable) -> None:
         await _contained(super().handle_messages(receive))
+
+
+class Departure:
+    """Ends the handler of a peer that is gone: where it waits for the next message, or after GRACE wherever it is.
+
+    So the last message before a goodbye is still handled.
+    """
+
+    def __init__(self, receive: ASGIReceiveCallable) -> None:
+        self._receive = receive
+        self._handler = asyncio.current_task()
+        self._cancelled = 0
+        self._over = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        if not self._over:
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self._cancel)
+
+    async def get(self) -> str | bytes:
+        """The next message."""
+        while True:
+            event: Any = await self._receive()
+            if event["type"] == "websocket.disconnect":
+                await self._leave()
+            elif event["type"] == "websocket.receive":
+                data: str | bytes = event["text"] if event.get("bytes") is None else event["bytes"]
+                await websocket_received.send_async(data)
+                return data
+
+    async def _leave(self) -> None:
+        self._cancel()
+        if asyncio.current_task() is self._handler:
+            await asyncio.sleep(0)  # where the cancellation arrives
+        raise asyncio.CancelledError  # in a task of the handler's own
+
+    def _cancel(self) -> None:
+        if self._handler and not self._over:
+            self._cancelled += 1
+            self._handler.cancel()
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:  # noqa: ANN401  (as it must be)
+        self._over = True
+        if self._timer:
+            self._timer.cancel()
+        task = self._handler
+        while task and self._cancelled:
+            self._cancelled -= 1
+            task.uncancel()
+        ours = isinstance(error, asyncio.CancelledError) and not is_cancelling()
+        if ours:
+            # What stands around notes the end by it.
+            while (await self._receive())["type"] != "websocket.disconnect":
+                pass
+        return ours
 
 
 async def _contained(running: Awaitable[None]) -> None:
