@@ -5,13 +5,14 @@ from __future__ import annotations
 import app.tasks.tables
 import app.web.tables  # noqa: F401  (both fill the metadata)
 from app.feature import Feature
-from app.features import documentation, health, identity, memberships, metrics, static, welcome
+from app.features import documentation, health, identity, memberships, metrics, realtime, static, welcome
 
 FEATURES: tuple[Feature, ...] = (
     health.feature,
     metrics.feature,
     static.feature,
     documentation.feature,
+    realtime.feature,
     identity.feature,
     memberships.feature,
     welcome.feature,

@@ -9,6 +9,8 @@ from app.core.lifecycle import Lifecycle
 from app.core.metrics import Metrics
 from app.core.settings import Settings
 from app.feature import Feature
+from app.sockets import Topics
+from app.sockets.hub import TOPICS
 from app.web.access import AccessLog
 from app.web.admission import Admission
 from app.web.application import Application
@@ -53,7 +55,7 @@ def create_app(
     """Mount every feature's routes inside the edge; `resources` are set by whoever opens them, before serving.
 
     `metrics` and `tracing` are theirs, too; an application that is built for its routes only needs neither.
-    Raises `UndeclaredRoute`, naming every route without a policy, and `TwoAuthenticators`.
+    Raises `UndeclaredRoute`, naming every route without a policy, `TwoAuthenticators` and `WrongTopics`.
     """
     server, metrics = settings.server, metrics or Metrics()
     app = Application("app", request_timeout=server.request_timeout, lifecycle=lifecycle)
@@ -62,6 +64,7 @@ def create_app(
         for blueprint in feature.routes:
             app.register_blueprint(blueprint)
     _refuse_undeclared(app)
+    app.extensions[TOPICS] = Topics((feature.name, topic) for feature in features for topic in feature.topics)
     # The edge, from the outside in: what a request meets before its route is known ...
     edge = RequestIds(
         TrustedProxies(

@@ -32,8 +32,13 @@ async def own(asked: Asked) -> bool:
     return asked.caller is not None and asked.caller.id == asked.parameters["id"]
 
 
-# Every socket hears these without asking; clients publish to neither.
+# Every socket hears its own of these without asking; clients publish to none.
 RESERVED = (Topic(EVERYONE, subscribe=anybody), Topic(user_topic("{id}"), subscribe=own))
+
+
+def own_topics(user_id: str | None) -> tuple[str, ...]:
+    """What a socket hears without asking."""
+    return (EVERYONE,) if user_id is None else (EVERYONE, user_topic(user_id))
 
 
 @dataclass(frozen=True)

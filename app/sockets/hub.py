@@ -1,0 +1,154 @@
+"""The middle of it all: who is connected, what is pushed to them, and who is not signed in any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+from quart import current_app
+
+from app.core.callers import Caller
+from app.core.ids import new_id
+from app.core.realtime import Position, is_topic
+from app.core.resources import Resources
+from app.sockets.connection import Connection
+from app.sockets.conversation import Conversation, Receive
+from app.sockets.fanout import Fanout
+from app.sockets.frames import event_frame, resync_frame, subscribed_frame, unsubscribed_frame, welcome_frame
+from app.sockets.manager import Manager
+from app.sockets.patterns import Topics, own_topics
+from app.sockets.review import SIGNED_OUT, Review
+from app.sockets.wire import CloseCode, Wire
+
+log = structlog.get_logger(__name__)
+
+# In the extensions of an application: what its features declare, and the hub, while it is open.
+TOPICS, HUB = "plinth.topics", "plinth.hub"
+
+Reviewer = Callable[[Sequence[str], Resources], Awaitable[Collection[str]]]
+
+
+class Hub:
+    """One for each process that holds sockets."""
+
+    def __init__(self, resources: Resources, topics: Topics, reviewer: Reviewer | None = None) -> None:
+        """`reviewer` says which credentials still hold; without it they only expire."""
+        settings = resources.settings
+        self.resources = resources
+        self.topics = topics
+        self.manager = Manager(resources.metrics.sockets, reconnect_spread=settings.websocket.reconnect_spread)
+        self.fanout = Fanout(
+            settings.redis,
+            self,
+            observer=resources.metrics.sockets,
+            on_connected=resources.redis_probe.check_once,
+        )
+        self.review = Review(
+            self.manager.everybody,
+            partial(_ask, reviewer, resources) if reviewer else None,
+            interval=settings.websocket.review_interval,
+            clock=resources.clock,
+        )
+
+    async def serve(self, wire: Wire, receive: Receive, *, id_: str, caller: Caller | None, client: str) -> None:
+        """Hold a conversation over an accepted socket, until it ends.
+
+        `id_` is a wish: two clients may have named the same.
+        """
+        connection = self._connection(wire, id_, caller, client)
+        user_id = connection.user_id
+        interval = self.resources.settings.websocket.heartbeat_interval
+        connection.send(welcome_frame(connection.id, user_id, interval))
+        self.manager.add(connection)
+        try:
+            for topic in filter(is_topic, own_topics(user_id)):
+                await self.listen(connection, topic)
+            await Conversation(connection, self, self.topics, self.resources).run(receive)
+        finally:
+            for topic in self.manager.remove(connection):
+                self.fanout.drop(topic)
+
+    def _connection(self, wire: Wire, id_: str, caller: Caller | None, client: str) -> Connection:
+        if self.manager.get(id_) is not None:
+            id_ = str(new_id())
+            structlog.contextvars.bind_contextvars(connection_id=id_)
+        return Connection(
+            id_,
+            wire,
+            caller=caller,
+            client=client,
+            connected_at=self.resources.clock.now(),
+            metrics=self.resources.metrics.sockets,
+            send_buffer=self.resources.settings.websocket.send_buffer,
+        )
+
+    # What a conversation asks for.
+
+    async def listen(self, connection: Connection, topic: str) -> None:
+        """Have it hear a topic, and tell it from where on. Twice is as once."""
+        position = await self.fanout.want(topic)
+        # Nothing is awaited from here to the frame: what comes after this position is heard, and nothing before it.
+        if not self.manager.subscribe(connection, topic):
+            self.fanout.drop(topic)
+        connection.send(subscribed_frame(topic, position))
+
+    def unlisten(self, connection: Connection, topic: str) -> None:
+        """Have it hear a topic no more."""
+        if self.manager.unsubscribe(connection, topic):
+            self.fanout.drop(topic)
+        connection.send(unsubscribed_frame(topic))
+
+    # What the fan-out has heard: `app.sockets.fanout.Receiver`.
+
+    async def deliver(self, topic: str, position: Position, data: bytes) -> int:
+        return await self.manager.deliver(topic, event_frame(topic, position.seq, data))
+
+    async def resync(self, topic: str, position: Position) -> int:
+        return await self.manager.deliver(topic, resync_frame(topic, position))
+
+    def disconnect(self, user_id: str, credential: str | None) -> None:
+        for connection in self.manager.get_by_user(user_id):
+            if connection.caller and credential in {None, connection.caller.credential}:
+                connection.close(CloseCode.POLICY_VIOLATION, SIGNED_OUT)
+
+    def review_now(self) -> None:
+        self.review.soon()
+
+
+async def _ask(reviewer: Reviewer, resources: Resources, credentials: Sequence[str]) -> Collection[str]:
+    return await reviewer(credentials, resources)
+
+
+@asynccontextmanager
+async def open_hub(resources: Resources, topics: Topics, reviewer: Reviewer | None = None) -> AsyncIterator[Hub]:
+    """A hub that hears what is pushed, for as long as the block runs."""
+    hub = Hub(resources, topics, reviewer)
+    works = (("realtime, fan-out", hub.fanout.run), ("realtime, review", hub.review.run))
+    tasks = [asyncio.create_task(_kept_up(name, work), name=name) for name, work in works]
+    try:
+        yield hub
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _kept_up(name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """A mistake in what runs beside the sockets must not leave them deaf: it is logged, and the work begins anew."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("realtime_task_failed", task=name)
+        await asyncio.sleep(1)
+
+
+def hub() -> Hub:
+    """The hub of the application that is serving. Raises `RuntimeError` where it was built for its routes only."""
+    found: Hub | None = current_app.extensions.get(HUB)
+    if found is None:
+        raise RuntimeError("The application has no open hub: it was built for its routes only.")
+    return found
