@@ -22,8 +22,11 @@ from quart.signals import (
     websocket_received,
     websocket_tearing_down,
 )
-from quart.typing import ResponseTypes
+from quart.typing import ResponseReturnValue, ResponseTypes
+from werkzeug.datastructures import Headers
 
+from app.core.database import translate
+from app.core.errors import AppError, ServiceUnavailable
 from app.web.errors import panic_response
 
 log = structlog.get_logger(__name__)
@@ -31,6 +34,9 @@ log = structlog.get_logger(__name__)
 # In a scope's `state`, where the server offers it: the connection of a WebSocket.
 WIRE = "plinth.wire"
 GRACE = 1.0  # seconds for a handler to come to its end when its peer has left in the middle of something
+
+# Close codes, RFC 6455.
+POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
 
 # All but a cancellation, which the loop needs.
 ANYTHING = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
@@ -161,11 +167,56 @@ async def _contained(running: Awaitable[None]) -> None:
         raise Escaped(type(error).__name__) from error
 
 
+class Socket(Websocket):
+    """What `quart.websocket` stands for; it knows how far it has come, and how to end after a failure."""
+
+    is_accepted = False
+    is_closed = False
+
+    async def accept(self, headers: dict[str, str] | Headers | None = None, subprotocol: str | None = None) -> None:
+        await super().accept(headers, subprotocol)
+        self.is_accepted = True
+
+    async def close(self, code: int, reason: str = "") -> None:
+        self.is_closed = True
+        await super().close(code, reason)
+
+    async def fail(self, error: BaseException) -> None:
+        """Close for `error`, which came out of the handler; what nobody expected is for the log alone."""
+        refusal = error if isinstance(error, AppError) else translate(error)
+        if refusal is None:
+            log.error("websocket_failed", error=type(error).__name__, exc_info=error)
+        elif refusal.status >= 500:
+            log.warning("websocket_failed", error=type(error).__name__, code=refusal.code, reason=refusal.message)
+        if not self.is_closed:
+            await self.close(*_farewell(refusal))
+
+
+def _farewell(refusal: AppError | None) -> tuple[int, str]:
+    if refusal is None:
+        return INTERNAL_ERROR, ""
+    if refusal.status < 500:
+        return POLICY_VIOLATION, refusal.message
+    return TRY_AGAIN_LATER if refusal.status == ServiceUnavailable.status else INTERNAL_ERROR, refusal.message
+
+
 class ContainedQuart(Quart):
     """What `Application` is made of."""
 
     asgi_http_class = HttpConnection
     asgi_websocket_class = WebsocketConnection
+    websocket_class = Socket
+
+    async def dispatch_websocket(self, websocket_context: WebsocketContext | None = None) -> ResponseReturnValue | None:
+        """To the handler. As it comes, whatever is raised after the handshake closes the socket with 1000: all well."""
+        socket: Any = (websocket_context or websocket_ctx).websocket
+        try:
+            return await super().dispatch_websocket(websocket_context)
+        except (asyncio.CancelledError, *ANYTHING) as error:
+            if not socket.is_accepted or (isinstance(error, asyncio.CancelledError) and is_cancelling()):
+                raise
+            await socket.fail(error)
+            return None
 
     async def process_response(
         self, response: ResponseTypes, request_context: RequestContext | None = None
