@@ -21,7 +21,8 @@ def routes(context: CliContext, machine: bool) -> None:
     """List every route: who may call it, how often, how long it may take, how much it reads.
 
     What a route leaves to the settings is shown as they have it. Every GET answers HEAD, and every
-    address OPTIONS.
+    address OPTIONS. Of a WEBSOCKET the limits and the time are those of its handshake, and BODY is the
+    largest message of a client.
     """
     settings = context.load_settings()
 
@@ -42,13 +43,20 @@ def _row(route: Route) -> dict[str, Any]:
     return {
         "path": route.path,
         "methods": ["WEBSOCKET"] if route.websocket else list(route.methods),
-        "audience": str(route.endpoint.policy.audience),
+        "audience": _audience(route),
         "limits": list(map(str, route.in_force.limits)),
         "timeout": route.in_force.timeout,
         "body": route.in_force.body,
         "idempotency": bool(route.idempotent),
         "handler": route.name,
     }
+
+
+def _audience(route: Route) -> str:
+    audience = route.endpoint.policy.audience
+    if audience != "socket":
+        return str(audience)
+    return f"{audience} ({'anybody' if route.in_force.anonymous else 'signed in'})"
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  (a cell of any column)

@@ -17,13 +17,12 @@ from hypercorn.typing import (
 
 from app.core.errors import Panic
 from app.web.access_paths import path_of
+from app.web.containment import WIRE
 from app.web.errors import KINDS
 from app.web.exchange import Exchange, exchange_of
 
 log = structlog.get_logger(__name__)
 
-# In a scope's `state`, where the server offers it: the connection, which knows better than the events what was said.
-WIRE = "plinth.wire"
 ABNORMAL = 1006  # close code of a connection that just ended, RFC 6455
 NONE_NEEDED = 1000
 

@@ -10,7 +10,7 @@ from app.core.settings import Settings
 from app.web.application import Application
 from app.web.endpoint import UNDECLARED, Endpoint, declared
 from app.web.idempotency import UNSAFE
-from app.web.policy import MINUTE, Limit, Policy
+from app.web.policy import MINUTE, Audience, Limit, Policy
 
 # Quart answers these two by itself, wherever they are not declared.
 AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
@@ -18,11 +18,15 @@ AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class InForce:
-    """A policy with what it leaves to the settings filled in."""
+    """A policy with what it leaves to the settings filled in.
+
+    Of a WebSocket, `timeout` and `limits` are about its handshake, and `body` is the largest message of a client.
+    """
 
     limits: tuple[Limit, ...]
     timeout: float  # seconds
     body: int  # bytes
+    anonymous: bool  # whether it is reached without credentials
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,19 @@ def routes_of(app: Application, settings: Settings) -> list[Route]:
 def _route(app: Application, rule: Rule, settings: Settings) -> Route:
     endpoint = declared(app.view_functions[rule.endpoint]) or UNDECLARED
     methods = tuple(sorted((rule.methods or set()) - AUTOMATIC))
-    return Route(rule.rule, methods, rule.endpoint, rule.websocket, endpoint, in_force(endpoint.policy, settings))
+    promised = in_force(endpoint.policy, settings, websocket=rule.websocket)
+    return Route(rule.rule, methods, rule.endpoint, rule.websocket, endpoint, promised)
 
 
-def in_force(policy: Policy, settings: Settings) -> InForce:
+def in_force(policy: Policy, settings: Settings, *, websocket: bool = False) -> InForce:
     """What the policy and, where it is silent, the settings promise."""
+    body = settings.server.body_limit if policy.body is None else policy.body
+    open_to_all = {Audience.PUBLIC} | ({Audience.SOCKET} if settings.websocket.anonymous else set())
     return InForce(
         limits=_limits(policy, settings),
         timeout=settings.server.request_timeout if policy.timeout is None else policy.timeout,
-        body=settings.server.body_limit if policy.body is None else policy.body,
+        body=settings.websocket.message_limit if websocket else body,
+        anonymous=policy.audience in open_to_all,
     )
 
 

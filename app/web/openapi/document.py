@@ -26,14 +26,15 @@ DESCRIPTION = (
 
 
 def openapi_document(app: Application, settings: Settings) -> Schema:
-    """Every route but WebSockets, for which OpenAPI has no words."""
-    routes = [route for route in routes_of(app, settings) if not route.websocket]
+    """Every route; of WebSockets, for which OpenAPI has no words, what their handlers say of them."""
+    known = routes_of(app, settings)
+    routes = [route for route in known if not route.websocket]
     schemas = Schemas(_kinds(routes))
     answers = Answers(schemas)
     found = _paths(routes, schemas, answers)
     return {
         "openapi": SPECIFICATION,
-        "info": {"title": settings.app.name, "version": VERSION, "description": DESCRIPTION},
+        "info": {"title": settings.app.name, "version": VERSION, "description": _description(known)},
         "servers": [{"url": "/"}],
         "tags": _tags(app, routes),
         "paths": _sorted(found),
@@ -45,6 +46,19 @@ def openapi_document(app: Application, settings: Settings) -> Schema:
             **({"securitySchemes": SCHEMES} if _asks_who(routes) else {}),
         },
     }
+
+
+def _description(routes: list[Route]) -> str:
+    sockets = [route for route in routes if route.websocket]
+    if not sockets:
+        return DESCRIPTION
+    return f"{DESCRIPTION}\n\nWebSockets:\n\n" + "\n".join(map(_socket, sockets))
+
+
+def _socket(route: Route) -> str:
+    summary = route.endpoint.description.partition("\n")[0]
+    who = "anybody" if route.in_force.anonymous else f"audience {route.endpoint.policy.audience}"
+    return f"- `{route.path}` ({who}): {summary}"
 
 
 def _kinds(routes: list[Route]) -> Iterator[Any]:

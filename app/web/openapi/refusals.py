@@ -23,6 +23,7 @@ from app.core.errors import (
     ValidationFailed,
 )
 from app.web.idempotency import UNSAFE
+from app.web.openapi.security import SIGNING_IN
 from app.web.policy import Audience
 from app.web.url_map import Route
 
@@ -52,7 +53,7 @@ def _of_the_edge(route: Route, method: str) -> Iterator[type[AppError]]:
 
 
 def _of_the_audience(audience: Audience) -> Iterator[type[AppError]]:
-    if audience in (Audience.USER, Audience.ADMIN):
+    if audience in SIGNING_IN:
         yield Unauthorized
     if audience in (Audience.ADMIN, Audience.OPERATIONS):
         yield Forbidden

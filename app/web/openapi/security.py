@@ -32,7 +32,8 @@ SCHEMES: dict[str, Schema] = {
         "description": "The session's token, beside the cookie wherever something is changed.",
     },
 }
-SIGNING_IN = frozenset({Audience.USER, Audience.ADMIN})
+# Bad credentials are refused by `socket`, too, where good ones may be left out.
+SIGNING_IN = frozenset({Audience.USER, Audience.ADMIN, Audience.SOCKET})
 
 
 def security(audience: Audience, method: str) -> list[dict[str, list[str]]]:
