@@ -154,10 +154,11 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
     return Client.from_pool(pool)
 
 
-def bare_connection(settings: RedisSettings, *, timeout: float) -> AbstractConnection:
+def bare_connection(settings: RedisSettings) -> AbstractConnection:
     """One connection, not opened yet, for whoever must know when it is lost: nothing is retried or opened again.
 
-    It speaks RESP3, so that what is published and what is answered come in one order.
+    It speaks RESP3, so that what is published and what is answered come in one order. Limits of time are the caller's:
+    the library's own are `asyncio.wait_for`, which loses a cancellation now and then before Python 3.12.
     """
     with _without_opentelemetry():
         from redis.asyncio.connection import Connection, parse_url  # noqa: PLC0415  (see the top)
@@ -166,8 +167,8 @@ def bare_connection(settings: RedisSettings, *, timeout: float) -> AbstractConne
 
     options: dict[str, Any] = {
         **parse_url(settings.url.reveal()),
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 3,
         "driver_info": None,

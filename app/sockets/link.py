@@ -21,6 +21,7 @@ OnAnswer = Callable[[Value], Awaitable[None]]
 CONNECT_TIMEOUT = 0.5  # seconds, greeting included
 PING_EVERY = 0.75  # seconds
 PING_TIMEOUT = 1.0  # seconds; with the interval less than two, within which a silent Redis is noticed
+SEND_TIMEOUT = 1.0  # seconds until the kernel takes a command
 LOOKS = 4  # a loop that stood still, or a process that was stopped, uses up one of these and not the whole time
 
 
@@ -40,7 +41,7 @@ class Link:
 
     async def send(self, *commands: Command, on_answers: Iterable[OnAnswer] = ()) -> None:
         """Send commands at once. SUBSCRIBE and UNSUBSCRIBE have no answer, every other one needs its `on_answers`."""
-        async with self._sending:
+        async with asyncio.timeout(SEND_TIMEOUT), self._sending:
             if not self._connection.is_connected:  # the library would open it again, without what was subscribed
                 raise LinkLost("the connection was lost")
             self._awaited.extend(on_answers)
@@ -82,7 +83,7 @@ async def _nothing(_: Value) -> None:
 @asynccontextmanager
 async def open_link(settings: RedisSettings) -> AsyncIterator[Link]:
     """Connect, once. Raises what the client library raises, `OSError` or `TimeoutError`."""
-    connection = bare_connection(settings, timeout=CONNECT_TIMEOUT)
+    connection = bare_connection(settings)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()  # type: ignore[no-untyped-call]

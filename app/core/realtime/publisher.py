@@ -50,6 +50,7 @@ class Publisher:
         self._topics = Owed[str]()
         self._sign_outs = Owed[SignOut]()
         self._owing = asyncio.Event()
+        self._closed = False
 
     async def publish(self, topic: str, data: object) -> bool:
         """Push to whoever is subscribed to `topic`.
@@ -97,8 +98,8 @@ class Publisher:
         await self._redis.execute("PUBLISH", self._channels.control, control.dump())
 
     async def run(self) -> None:
-        """Say what is owed as soon as Redis answers again, until cancelled."""
-        while True:
+        """Say what is owed as soon as Redis answers again, until cancelled or closed."""
+        while not self._closed:  # before Python 3.12 the client library may lose a cancellation
             await self._owing.wait()
             if self._redis.is_up:
                 await self._try_to_pay()
@@ -106,6 +107,10 @@ class Publisher:
                 await asyncio.sleep(PAY_EVERY)
             else:
                 self._owing.clear()
+
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._closed = True
 
     async def close(self) -> None:
         """Try once more to say what is owed, for a second at most, and log what stays unsaid."""
@@ -150,6 +155,7 @@ async def open_publisher(redis: Redis, *, observer: PublisherObserver | None = N
     try:
         yield publisher
     finally:
+        publisher.stop()
         paying.cancel()
         await asyncio.wait({paying})
         await publisher.close()
