@@ -31,6 +31,18 @@ test: install ## Run every test (testcontainers if Docker answers, else embedded
 bench-edge: install ## Show what the HTTP edge costs a request, layer by layer
 	@$(BIN)/python -m bench.edge
 
+.PHONY: bench-sockets
+CLIENTS ?= 2000
+ROUNDS ?= 3
+bench-sockets: install .local/bench/.installed ## Measure realtime beside Starlette on uvicorn (CLIENTS=2000 ROUNDS=3)
+	@$(BIN)/python -m bench.sockets $(CLIENTS) $(ROUNDS)
+
+.local/bench/.installed: bench/requirements.txt
+	@echo "Installing the peer into .local/bench (once)"
+	@$(PYTHON) -m venv .local/bench
+	@.local/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
+	@touch $@
+
 check: install ## Format, lint, types, import contracts: what CI checks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -41,9 +53,10 @@ format: install ## Let ruff format and fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: install ## Compile pyproject.toml into the two hash-pinned lock files
+lock: install ## Compile pyproject.toml, and what the bench needs, into hash-pinned lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package plinth -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header bench/requirements.in -o bench/requirements.txt
 
 clean: ## Remove .venv, caches and the data in .local/
 	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
