@@ -1,0 +1,75 @@
+"""2,000 sockets of one process: what each costs, and what is left when they have gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.harness.app_process import AppProcess
+from tests.harness.crowd import Crowd
+from tests.harness.fixtures import StartApp
+from tests.harness.processes import census
+from tests.harness.waiting import eventually
+
+CLIENTS = 2000
+MOST = 45_000  # bytes of one socket, all in all
+WARM_UP = 100  # sockets before the first look: what is loaded and filled once is not theirs
+STILL = 10  # looks in a row, a hundredth of a second apart, that see the same
+CREEP = 6 << 20  # bytes that a second crowd may cost beyond the first: the allocator's own, not 2,000 times anything
+UNLIMITED = ("rate_limit.enabled=false", f"websocket.max_per_address={CLIENTS * 2}", "websocket.anonymous=true")
+
+
+def rss(app: AppProcess) -> int:
+    return psutil.Process(app.pid).memory_info().rss
+
+
+def files(app: AppProcess) -> int:
+    return census(app.pid).files
+
+
+async def settled(app: AppProcess) -> int:
+    """How many tasks are left when nobody leaves any more."""
+    counts: list[int] = []
+
+    async def is_quiet() -> bool:
+        counts.append((await app.http.get("/test/inside")).json()["tasks"])
+        return len(counts) > STILL and len(set(counts[-STILL:])) == 1
+
+    await eventually(is_quiet, within=10)
+    return counts[-1]
+
+
+async def crowded(app: AppProcess, clients: int = CLIENTS) -> Crowd:
+    """All of them, each welcomed."""
+    crowd = Crowd(app.url)
+    await crowd.join(clients)
+    return crowd
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_a_socket_costs_at_most_45_kb_and_leaves_nothing(
+    app_process: StartApp, loop: str, figure: Callable[[str], None]
+) -> None:
+    app = await app_process(*UNLIMITED, f"server.event_loop={loop}")
+    await (await crowded(app, WARM_UP)).leave()
+    tasks_before = await settled(app)  # over a connection that stays open from here on
+    rss_before, files_before = rss(app), files(app)
+
+    crowd = await crowded(app)
+    first, files_during = rss(app), files(app)
+    await crowd.leave()
+    tasks_between = await settled(app)
+    crowd = await crowded(app)
+    second = rss(app)
+    await crowd.leave()
+    tasks_after = await settled(app)
+
+    each = (first - rss_before) / CLIENTS
+    figure(f"a socket, {CLIENTS:,} of them on {loop}: {each:,.0f} bytes")
+    assert files_during == files_before + CLIENTS
+    assert files(app) == files_before
+    assert tasks_after == tasks_between == tasks_before
+    assert each <= MOST
+    assert second - first <= CREEP
