@@ -64,7 +64,7 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
         _running(schema_probe(database, clock=clock)) as of_schema,
         _running(redis_probe(redis, clock=clock)) as of_redis,
         _closing("realtime", open_publisher(redis, observer=metrics.sockets)) as realtime,
-        _beside(metrics.loop_lag.run(), name="loop lag"),
+        beside(metrics.loop_lag.run(), name="loop lag"),
     ):
         metrics.follow_pool(database.stats)
         metrics.follow_probes(of_database, of_schema, of_redis)
@@ -109,12 +109,12 @@ async def _closing(name: str, opening: AbstractAsyncContextManager[T]) -> AsyncI
 async def _running(probe: Probe) -> AsyncIterator[Probe]:
     """Ask once before anybody reads the answer, then at intervals until the block ends."""
     await probe.check_once()
-    async with _beside(probe.run(), name=f"probe {probe.name}"):
+    async with beside(probe.run(), name=f"probe {probe.name}"):
         yield probe
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
+async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
     """A task that lives as long as the block."""
     task = asyncio.create_task(work, name=name)
     try:

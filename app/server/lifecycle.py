@@ -14,15 +14,17 @@ from app.core.database import DatabaseUnavailable, UnsupportedServer
 from app.core.exit_codes import ExitCode
 from app.core.lifecycle import Lifecycle, Phase
 from app.core.migrations import MigrationError
-from app.core.resources import open_resources
+from app.core.resources import Resources, beside, open_resources
 from app.core.settings import Settings
 from app.core.telemetry import configure_logging, parse_levels, secrets_of
 from app.feature import Feature
-from app.server.app import create_app
+from app.server.app import create_app, reviewer_of
 from app.server.drain import Drain
 from app.server.engine import Connections, loop_factory, run_engine
 from app.server.listener import CannotListen, PortTaken, base_url, open_listener
 from app.server.signals import install_stop_signals
+from app.sockets.heartbeat import Heartbeat
+from app.sockets.hub import HUB, TOPICS, open_hub
 from app.web.application import Application
 
 log = structlog.get_logger(__name__)
@@ -113,18 +115,28 @@ async def _serve(
             metrics, tracing = resources.metrics, resources.tracing
             app = create_app(in_force, features, lifecycle=lifecycle, metrics=metrics, tracing=tracing)
             app.resources = resources
-            await _run_until_stopped(app, in_force, listener, on_listening)
+            async with open_hub(resources, app.extensions[TOPICS], reviewer_of(features)) as app.extensions[HUB]:
+                await _run_until_stopped(app, resources, listener, on_listening)
     lifecycle.phase = Phase.STOPPED
     log.info("stopped")
 
 
 async def _run_until_stopped(
-    app: Application, settings: Settings, listener: socket.socket, on_listening: OnListening | None
+    app: Application, resources: Resources, listener: socket.socket, on_listening: OnListening | None
 ) -> None:
-    server, lifecycle = settings.server, app.lifecycle
-    connections = Connections()
+    settings, lifecycle = resources.settings, resources.lifecycle
+    server = settings.server
+    connections = Connections(settings.websocket)
     engine_fd = os.dup(listener.fileno())
-    drain = Drain(app, listener, engine_fd, connections, delay=server.drain_delay, timeout=server.shutdown_timeout)
+    drain = Drain(
+        app,
+        listener,
+        engine_fd,
+        connections,
+        delay=server.drain_delay,
+        timeout=server.shutdown_timeout,
+        reconnect_spread=settings.websocket.reconnect_spread,
+    )
     finishing: list[asyncio.Task[None]] = []
 
     async def stop_when_asked() -> None:
@@ -137,13 +149,16 @@ async def _run_until_stopped(
         await drain.announce()
         finishing.append(asyncio.create_task(drain.finish()))
 
-    await run_engine(
-        app,
-        engine_fd,
-        backlog=server.backlog,
-        keep_alive=server.keep_alive_timeout,
-        connections=connections,
-        shutdown_trigger=stop_when_asked,
-        last_resort=server.shutdown_timeout + LAST_RESORT,
-    )
-    await asyncio.gather(*finishing)
+    resources.metrics.sockets.follow(connections.wires)
+    heartbeat = Heartbeat(settings.websocket, connections.wires, resources.metrics.sockets, resources.clock)
+    async with beside(heartbeat.run(), name="heartbeat"):
+        await run_engine(
+            app,
+            engine_fd,
+            backlog=server.backlog,
+            keep_alive=server.keep_alive_timeout,
+            connections=connections,
+            shutdown_trigger=stop_when_asked,
+            last_resort=server.shutdown_timeout + LAST_RESORT,
+        )
+        await asyncio.gather(*finishing)

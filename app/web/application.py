@@ -163,7 +163,13 @@ class Application(ContainedQuart):
 
     def cut_requests(self) -> int:
         """End every running handler with a 503, and say how many there were."""
-        running = set(self.requests)
+        return self._cancel(set(self.requests))
+
+    def cut_websockets(self) -> int:
+        """End every handler of a WebSocket, with a 503 where it has not opened yet; say how many there were."""
+        return self._cancel(set(self.websockets))
+
+    def _cancel(self, running: set[asyncio.Task[object]]) -> int:
         self._cut |= running
         for task in running:
             task.cancel()
@@ -178,8 +184,14 @@ class Application(ContainedQuart):
         self.websockets[task] = handshake
         try:
             refusal = await super().full_dispatch_websocket(websocket_context)
+        except asyncio.CancelledError:
+            if task not in self._cut:
+                raise  # the peer has gone
+            task.uncancel()
+            refusal = error_response(Restarting(retry_after=1))  # for a handshake; an open socket has its close frame
         finally:
             self.websockets.pop(task, None)
+            self._cut.discard(task)
         if refusal is not None:
             refusal.headers.update(exchange_of(handshake.scope).headers)
         return refusal
