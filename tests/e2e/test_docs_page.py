@@ -1,4 +1,7 @@
-"""/docs in a real browser: it shows every operation, breaks no policy and asks nobody else for anything."""
+"""/docs in a real browser: it shows every operation, breaks no policy and asks nobody else for anything.
+
+Its panel for the WebSockets is in test_docs_panel.py.
+"""
 
 from __future__ import annotations
 

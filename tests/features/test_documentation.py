@@ -20,6 +20,7 @@ TYPES = {
     "favicon-32x32.png": "image/png",
     "page.css": "text/css; charset=utf-8",
     "start.js": "text/javascript; charset=utf-8",
+    "realtime-panel.js": "text/javascript; charset=utf-8",
 }
 
 

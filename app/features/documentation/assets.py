@@ -9,12 +9,16 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import module_from_spec
 
+from app.features.static import versioned
+
 PACKAGE = "flask_swagger_ui"
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "png": "image/png"}
 
 # All that a browser is given; the package has more.
 FROM_SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
-OURS = ("page.css", "start.js")
+# The client of the WebSockets, as the page names it.
+CLIENT = "static/realtime.js"
+OURS = ("page.css", "start.js", "realtime-panel.js")
 
 
 @dataclass(frozen=True)
@@ -52,4 +56,5 @@ def with_versions(html: str, assets: dict[str, Asset]) -> str:
     """The page with the version of each file behind its name."""
     for asset in assets.values():
         html = html.replace(f'"docs/{asset.name}"', f'"docs/{asset.name}?v={asset.version}"')
-    return html
+    # The page's addresses are relative, so that it works behind a proxy that adds a path.
+    return html.replace(f'"{CLIENT}"', f'"{versioned("realtime.js").removeprefix("/")}"')
