@@ -94,9 +94,9 @@ class Client:
 
 @asynccontextmanager
 async def client_at(url: str, profile: Path) -> AsyncIterator[Client]:
-    """A tab on a page of `url`, an origin that has the client."""
+    """A tab on the page `url`, of an origin that has the client."""
     async with browser_page(profile) as page:
         await page.open(url)
-        arrived = f"location.origin === '{url}' && document.readyState === 'complete'"
+        arrived = f"location.href === '{url}' && document.readyState === 'complete'"
         await eventually(lambda: page.evaluate(arrived), within=30)
         yield Client(page)

@@ -25,7 +25,7 @@ async def speaker() -> AsyncIterator[Speaker]:
 @pytest.fixture
 async def client(speaker: Speaker, tmp_path: Path) -> AsyncIterator[Client]:
     async with AsyncExitStack() as running:
-        yield await running.enter_async_context(client_at(speaker.url, tmp_path / "profile"))
+        yield await running.enter_async_context(client_at(f"{speaker.url}/", tmp_path / "profile"))
 
 
 async def listens(client: Client, topic: str = ORDERS) -> None:
