@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib.metadata import version
 
 import h11
@@ -13,18 +14,25 @@ import hypercorn.protocol.h11
 import hypercorn.protocol.ws_stream
 import pytest
 from h11._receivebuffer import ReceiveBuffer
-from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.task_group import TaskGroup, _handle
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import Handshake, WSStream
+from quart import Quart
+from quart.asgi import ASGIWebsocketConnection
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection
 
 from app.server.engine import Connections, loop_factory, tracked
-from app.server.protocol import StrictConnection, StrictLines
+from app.server.protocol import UPGRADED, StrictConnection, StrictLines
+from tests.server.raw_socket import frame
 
 
-def test_hypercorn_and_h11_are_the_versions_that_were_read() -> None:
+def test_the_libraries_are_the_versions_that_were_read() -> None:
     assert (version("hypercorn"), version("h11")) == ("0.18.0", "0.16.0")
+    assert (version("quart"), version("wsproto")) == ("0.22.0", "1.3.2")
 
 
 def test_the_connection_class_is_looked_up_where_we_replace_it() -> None:
@@ -96,6 +104,71 @@ def test_extensions_are_agreed_on_in_the_function_we_replace() -> None:
 
     assert "server_extensions_handshake" in vars(hypercorn.protocol.ws_stream)
     assert "accepts = server_extensions_handshake(self.extensions, extensions)" in accept
+
+
+def test_a_websocket_begins_its_application_with_the_tasks_that_we_replace() -> None:
+    handle = inspect.getsource(WSStream.handle)
+
+    assert "await self.task_group.spawn_app(\n" in handle
+    assert "self.app, self.config, self.scope, self.app_send\n" in handle
+    assert list(inspect.signature(_handle).parameters) == [
+        *("app", "config", "scope", "receive", "send", "sync_spawn", "call_soon")
+    ]
+    assert "await self.app(scope, receive, send)\n" in inspect.getsource(ASGIWrapper.__call__)
+
+
+def test_a_websockets_task_group_and_buffer_are_used_nowhere_else() -> None:
+    source = inspect.getsource(WSStream)
+
+    assert source.count("self.task_group.") == 2  # the other one sends pings, which we leave switched off
+    assert "self.task_group.spawn(self._send_pings)" in inspect.getsource(WSStream._accept)
+    assert source.count("self.buffer") == 1 + inspect.getsource(WSStream._handle_events).count("self.buffer")
+
+
+def test_a_websocket_is_accepted_in_the_method_we_extend_without_a_wait_before_the_answer() -> None:
+    accept = inspect.getsource(WSStream._accept)
+
+    assert accept.index("self.handshake.accept(") < accept.index("await self.send(")
+    assert "self.accepted = True" in inspect.getsource(Handshake.accept)
+    assert "await self._accept(message)" in inspect.getsource(WSStream.app_send)
+
+
+def test_an_upgraded_connection_is_asked_for_no_more_than_its_stand_in_has() -> None:
+    for part in (H11Protocol._maybe_recycle, H11Protocol._close_stream):
+        asked = set(re.findall(r"self\.connection\.(\w+)", inspect.getsource(part)))
+        assert asked <= {"our_state", "their_state", "start_next_cycle"}
+    assert (UPGRADED.our_state, UPGRADED.their_state, UPGRADED.trailing_data) == (None, None, (b"", False))
+    assert vars(UPGRADED) == {}
+
+
+def test_wsproto_says_in_a_close_event_what_it_cannot_read_and_stays_open() -> None:
+    server = Connection(ConnectionType.SERVER)
+    server.receive_data(frame(3))
+
+    [event] = server.events()
+
+    assert isinstance(event, CloseConnection)
+    assert (event.code, server.state) == (1002, ConnectionState.OPEN)
+
+
+def test_wsproto_tells_the_length_of_a_frame_before_the_frame() -> None:
+    server = Connection(ConnectionType.SERVER)
+    server.receive_data(frame(2, b"four", size=1000))
+
+    assert [event.frame_finished for event in server.events() if isinstance(event, BytesMessage)] == [False]
+    decoder = server._proto._frame_decoder
+    assert decoder.header is not None
+    assert (decoder.header.payload_len, decoder.payload_consumed) == (1000, 4)
+
+
+def test_quart_reads_a_websocket_from_what_we_put_in_the_place_of_its_queue() -> None:
+    create = inspect.getsource(ASGIWebsocketConnection._create_websocket_from_scope)
+
+    assert create.count("self.queue") == 1
+    assert "self.queue.get," in create
+    assert "self.app.websocket_class(" in create
+    assert "self._accepted and not self._closed" in inspect.getsource(ASGIWebsocketConnection.handle_websocket)
+    assert "await self.dispatch_websocket(websocket_context)" in inspect.getsource(Quart.full_dispatch_websocket)
 
 
 def test_h11_reads_heads_from_the_buffer_we_replace() -> None:
