@@ -1,66 +1,121 @@
-"""A feature with topics, that only tests have, and routes that push what a test tells them.
+"""Topics and routes that only tests have: what can be listened to, and pushing from outside.
 
-`room:{id}` is open to anybody and takes messages of whoever is signed in, `orders:{id}` is open to the one whom the
-order's id names (`orders:ada-1` is ada's). Each answers `{"taken": ...}`, what the publisher has returned.
+`app_process(module="tests.harness.realtime_routes")`; its callers are those of `signed_tokens`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any
 
-from quart import Blueprint, request
+from quart import Blueprint, request, websocket
 
+from app.core.errors import Conflict
 from app.feature import Feature
-from app.sockets import Asked, Topic, anybody, signed_in
-from app.web import PUBLIC, endpoint, resources
-from tests.harness.signed_tokens import authenticate, review
-
-OPEN = PUBLIC.but(limits=(), idempotency=False)
+from app.sockets import Asked, Topic, admins, anybody, hub, signed_in
+from app.web import PUBLIC, SOCKET, endpoint, resources
+from tests.harness import signed_tokens
 
 routes = Blueprint("realtime_tests", __name__, url_prefix="/test/realtime")
+OPEN = PUBLIC.but(idempotency=False)
 
 
-async def may_see_order(asked: Asked) -> bool:
-    owner, _, _ = asked.parameters["id"].partition("-")
-    return asked.caller is not None and asked.caller.id == owner
-
-
-@routes.post("/publish")
+@routes.post("/topics/<topic>")
 @endpoint(OPEN)
-async def publish() -> dict[str, Any]:
-    """`{"topic", "data"}`"""
-    told = await request.get_json()
-    return {"taken": await resources().realtime.publish(told["topic"], told["data"])}
+async def publish(topic: str) -> dict[str, bool]:
+    """Push the body to whoever listens to a topic."""
+    return {"taken": await resources().realtime.publish(topic, await request.get_json())}
 
 
-@routes.post("/user")
+@routes.post("/users/<user_id>")
 @endpoint(OPEN)
-async def send_to_user() -> dict[str, Any]:
-    """`{"user", "data"}`"""
-    told = await request.get_json()
-    return {"taken": await resources().realtime.send_to_user(told["user"], told["data"])}
+async def send_to_user(user_id: str) -> dict[str, bool]:
+    """Push the body to a user."""
+    return {"taken": await resources().realtime.send_to_user(user_id, await request.get_json())}
 
 
-@routes.post("/broadcast")
+@routes.post("/everyone")
 @endpoint(OPEN)
-async def broadcast() -> dict[str, Any]:
-    """`{"data"}`"""
-    told = await request.get_json()
-    return {"taken": await resources().realtime.broadcast(told["data"])}
+async def broadcast() -> dict[str, bool]:
+    """Push the body to everybody."""
+    return {"taken": await resources().realtime.broadcast(await request.get_json())}
 
 
-@routes.post("/disconnect")
+@routes.post("/sign-outs/<user_id>")
 @endpoint(OPEN)
-async def disconnect() -> dict[str, Any]:
-    """`{"user"}`, and `credential` where only its sockets are meant."""
-    told = await request.get_json()
-    return {"taken": await resources().realtime.disconnect(told["user"], told.get("credential"))}
+async def disconnect(user_id: str) -> dict[str, bool]:
+    """Sign a user out, or one session of theirs (`?credential=`)."""
+    return {"taken": await resources().realtime.disconnect(user_id, request.args.get("credential"))}
 
+
+@routes.get("")
+@endpoint(OPEN)
+async def state() -> dict[str, Any]:
+    """What this process holds: its sockets, the topics that somebody hears, and its tasks."""
+    manager = hub().manager
+    return {
+        "pid": os.getpid(),
+        "connections": manager.connection_count(),
+        "topics": {topic: len(manager.listeners(topic)) for topic in manager.topics()},
+        "connected": hub().fanout.connected,
+        "tasks": len(asyncio.all_tasks()),
+    }
+
+
+@routes.websocket("/echo")
+@endpoint(SOCKET)
+async def echo() -> None:
+    """Say everything back: a socket of a feature's own."""
+    while True:
+        await websocket.send(await websocket.receive())
+
+
+async def own_order(asked: Asked) -> bool:
+    """`orders:<owner>-<number>`."""
+    return asked.caller is not None and asked.parameters["id"].startswith(f"{asked.caller.id}-")
+
+
+async def polite(asked: Asked) -> bool:
+    """Whoever has signed in may say what is no curse."""
+    return asked.caller is not None and asked.data != "curse"
+
+
+async def closed(_: Asked) -> bool:
+    raise Conflict("This shop is closed.")
+
+
+async def for_ever(_: Asked) -> bool:
+    await asyncio.Event().wait()
+    return True
+
+
+async def asks_the_database(asked: Asked) -> bool:
+    await asked.resources.database.execute("SELECT pg_sleep(:seconds)", {"seconds": float(asked.parameters["seconds"])})
+    return True
+
+
+async def mistaken(_: Asked) -> bool:
+    raise ZeroDivisionError("a mistake in a rule")
+
+
+topics = (
+    Topic("news", subscribe=anybody),
+    Topic("news:{place}", subscribe=anybody),
+    Topic("orders:{id}", subscribe=own_order),
+    Topic("chat:{room}", subscribe=signed_in, publish=polite),
+    Topic("wall", subscribe=anybody, publish=anybody),
+    Topic("audit", subscribe=admins),
+    Topic("shop", subscribe=closed),
+    Topic("stuck", subscribe=for_ever),
+    Topic("stuck:{seconds}", subscribe=asks_the_database),
+    Topic("mistake", subscribe=mistaken, publish=mistaken),
+)
 
 feature = Feature(
     "realtime_tests",
-    routes=(routes,),
-    topics=(Topic("room:{id}", subscribe=anybody, publish=signed_in), Topic("orders:{id}", subscribe=may_see_order)),
-    authenticate=authenticate,
-    review=review,
+    (routes,),
+    topics=topics,
+    authenticate=signed_tokens.authenticate,
+    review=signed_tokens.review,
 )
