@@ -36,7 +36,8 @@ def test_it_writes_a_file(tmp_path: Path) -> None:
 
 
 async def test_the_server_serves_the_same(app_process: StartApp) -> None:
-    app = await app_process(module="tests.cli.nothing_more")
+    in_development = "websocket.anonymous=true"  # where the command runs here
+    app = await app_process(in_development, module="tests.cli.nothing_more")
 
     served = (await app.http.get("/openapi.json")).json()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from click.testing import CliRunner
 
 from app.cli import COMMANDS, cli
 from app.core.exit_codes import ExitCode
-from app.web import PUBLIC, Limit
+from app.web import PUBLIC, SOCKET, Limit
 from app.web.url_map import in_force
 from tests.harness.settings import TestSettings
 
@@ -49,6 +50,23 @@ def test_what_a_policy_leaves_open_is_shown_as_the_settings_have_it(settings: Te
     assert of() == ((), 7.0, 5)
     assert of("rate_limit.per_minute=60") == ((Limit(60, 60),), 7.0, 5)
     assert of("rate_limit.per_minute=60", "rate_limit.enabled=false") == ((), 7.0, 5)
+
+
+@pytest.mark.parametrize(("anonymous", "who"), [("false", "socket (signed in)"), ("true", "socket (anybody)")])
+def test_a_websocket_is_listed_with_who_may_open_it(anonymous: str, who: str) -> None:
+    result = CliRunner().invoke(cli, ["routes"], env={"APP_WEBSOCKET__ANONYMOUS": anonymous})
+
+    lines = [re.split(r"  +", line) for line in result.output.splitlines()]
+    assert ["/ws", "WEBSOCKET", who, "600/min by address", "30 s", "65536", "-", "realtime.socket"] in lines
+
+
+def test_a_websocket_is_shown_with_the_settings_of_websockets(settings: TestSettings) -> None:
+    def of(*overrides: str) -> tuple[object, ...]:
+        found = in_force(SOCKET.but(timeout=3.0), settings("websocket.message_limit=512", *overrides), websocket=True)
+        return found.limits, found.timeout, found.body, found.anonymous
+
+    assert of() == ((Limit(600, 60),), 3.0, 512, False)
+    assert of("websocket.anonymous=true") == ((Limit(600, 60),), 3.0, 512, True)
 
 
 def test_a_policy_decides_over_the_settings(settings: TestSettings) -> None:

@@ -21,7 +21,7 @@ from app.core.lifecycle import Lifecycle
 from app.core.version import VERSION
 from app.feature import Feature
 from app.server import create_app
-from app.web import ADMIN, MINUTE, PAGE, PUBLIC, SCRAPE, SIGNED_IN, Limit, endpoint
+from app.web import ADMIN, MINUTE, PAGE, PUBLIC, SCRAPE, SIGNED_IN, SOCKET, Limit, endpoint
 from app.web.openapi import openapi_document
 from tests.harness import sample_feature
 from tests.harness.settings import TestSettings, make_settings
@@ -318,6 +318,25 @@ def test_operations_of_one_handler_have_ids_of_their_own(settings: TestSettings)
         "things.both.post",
         "things.both.get.2",
     ]
+
+
+def test_websockets_are_told_of_in_words(settings: TestSettings) -> None:
+    routes, feature = things()
+
+    @routes.websocket("/live")
+    @endpoint(SOCKET)
+    async def live() -> None:
+        """Talk.
+
+        For long.
+        """
+        await websocket.send("")
+
+    def told(*overrides: str) -> str:
+        return str(document_of(settings, feature, overrides=overrides)["info"]["description"]).rpartition("\n")[2]
+
+    assert told() == "- `/things/live` (signed in): Talk."
+    assert told("websocket.anonymous=true") == "- `/things/live` (anybody): Talk."
 
 
 def test_websockets_head_and_options_are_left_out(settings: TestSettings) -> None:

@@ -13,6 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 # Seconds; within one machine a push takes about a millisecond, and after two seconds nobody calls it realtime.
 LAG_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2)
 
+REGISTERED = range(1000, 1016)  # close codes that have a meaning of their own (RFC 6455, 11.7)
+OTHER = "other"
+
 
 class Waiting(Protocol):
     """A connection, as far as its queue is concerned."""
@@ -86,8 +89,8 @@ class SocketMetrics:
         self._refused.labels(reason).inc()
 
     def closed(self, code: int) -> None:
-        """A socket has ended, with the close code that was given first."""
-        self._closed.labels(str(code)).inc()
+        """A socket has ended, with the close code that was given first; clients may make up codes from 3000 on."""
+        self._closed.labels(str(code) if code in REGISTERED else OTHER).inc()
 
     def dropped(self, reason: str) -> None:
         """The server gave a socket up: `slow` (too much waits), `stalled` (takes nothing), `flood`, `silent`."""

@@ -15,6 +15,7 @@ from app.web.openapi.answers import HEADERS, Answers
 from app.web.openapi.operations import IDEMPOTENCY_KEY, operation, tag_of
 from app.web.openapi.schemas import Schema, Schemas
 from app.web.openapi.security import SCHEMES, SIGNING_IN
+from app.web.policy import Audience
 from app.web.url_map import Route, routes_of
 
 SPECIFICATION = "3.1.0"
@@ -57,8 +58,14 @@ def _description(routes: list[Route]) -> str:
 
 def _socket(route: Route) -> str:
     summary = route.endpoint.description.partition("\n")[0]
-    who = "anybody" if route.in_force.anonymous else f"audience {route.endpoint.policy.audience}"
-    return f"- `{route.path}` ({who}): {summary}"
+    return f"- `{route.path}` ({_who(route)}): {summary}"
+
+
+def _who(route: Route) -> str:
+    audience = route.endpoint.policy.audience
+    if route.in_force.anonymous:
+        return "anybody"
+    return "signed in" if audience in {Audience.USER, Audience.SOCKET} else f"audience `{audience}`"
 
 
 def _kinds(routes: list[Route]) -> Iterator[Any]:
