@@ -14,13 +14,14 @@ from h11._receivebuffer import ReceiveBuffer
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ConnectionState
 
 from app.core.errors import AppError, BadRequest, HeadersTooLarge, Panic, UriTooLong
 from app.core.ids import new_id
 from app.server.answers import KINDS, answer, request_id_of
+from app.server.upgraded import PASSED, UPGRADED, Upgraded
 from app.server.websocket import WebsocketStream
 from app.web.body import CONTINUE
 from app.web.heads import MOST_BYTES, MOST_TARGET
@@ -85,16 +86,6 @@ class StrictConnection(h11.Connection):
     @property
     def waits_for_continue(self) -> bool:
         return super().they_are_waiting_for_100_continue
-
-
-class Upgraded(H11WSConnection):
-    """Stands in for the parser of a connection that is a WebSocket's now: it takes six kilobytes."""
-
-    def __init__(self) -> None:
-        """Keeps nothing, so one is enough for all."""
-
-
-UPGRADED = Upgraded()
 
 
 class StrictProtocol(H11Protocol):
@@ -168,6 +159,7 @@ class StrictProtocol(H11Protocol):
         await super().stream_send(event)
         if isinstance(event, Response) and event.status_code == 101:
             self.connection = self.reading = UPGRADED
+            self.can_read = PASSED
 
     async def _send_error_response(self, status_code: int) -> None:
         kind = KINDS.get(status_code, BadRequest)

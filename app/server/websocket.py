@@ -73,14 +73,21 @@ class WebsocketStream(WSStream):
     CLOSE_DEADLINE; a close with unread bytes would reset the connection, and the reset overtakes the close frame.
     """
 
+    # Beside Hypercorn's attributes, which are few enough to share the keys of their dict.
+    __slots__ = (
+        *("_begun", "_calls", "_counted", "_deadline", "_heard", "_idle_frames", "_inbox", "_is_blocked", "_is_deaf"),
+        *("_loop", "_size", "_written", "close_code", "link", "received", "sent"),
+    )
+
     link: Link
+    close_code: int | None
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401  (Hypercorn's own, handed on)
         super().__init__(*args)
-        del self.buffer
+        self.buffer = None  # type: ignore[assignment]  # only the method that `take` replaces uses it
         self.received = 0
         self.sent = 0
-        self.close_code: int | None = None
+        self.close_code = None
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._inbox = Inbox()

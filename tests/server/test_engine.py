@@ -26,7 +26,8 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
 from app.server.engine import Connections, loop_factory, tracked
-from app.server.protocol import UPGRADED, StrictConnection, StrictLines
+from app.server.protocol import StrictConnection, StrictLines
+from app.server.upgraded import PASSED, UPGRADED
 from tests.server.raw_socket import frame
 
 
@@ -139,6 +140,8 @@ def test_an_upgraded_connection_is_asked_for_no_more_than_its_stand_in_has() -> 
         assert asked <= {"our_state", "their_state", "start_next_cycle"}
     assert (UPGRADED.our_state, UPGRADED.their_state, UPGRADED.trailing_data) == (None, None, (b"", False))
     assert vars(UPGRADED) == {}
+    assert "await self.can_read.set()" in inspect.getsource(H11Protocol._maybe_recycle)
+    assert PASSED.is_set()
 
 
 def test_wsproto_says_in_a_close_event_what_it_cannot_read_and_stays_open() -> None:
