@@ -164,6 +164,8 @@ async def test_the_last_listener_takes_the_subscription_in_redis_along(ada: Talk
         ("user:bob", "FORBIDDEN", "You may not do this with this topic."),
         ("audit", "FORBIDDEN", "You may not do this with this topic."),
         ("shop", "CONFLICT", "This shop is closed."),
+        ("gone", "NOT_FOUND", "There is no such record."),
+        ("weather", "SERVICE_UNAVAILABLE", "The weather office does not answer."),
     ],
 )
 async def test_what_may_not_be_heard_is_refused(ada: Talk, topic: str, code: str, sentence: str) -> None:
@@ -204,13 +206,24 @@ async def test_a_rule_has_the_time_of_a_request(app_process: StartApp) -> None:
     assert at_once["topic"] == "stuck:0"
 
 
-async def test_a_mistake_in_a_rule_ends_its_socket_alone_and_is_logged(app: AppProcess, ada: Talk, guest: Talk) -> None:
-    await ada.say("subscribe", topic="mistake")
+async def test_what_a_rule_lacks_is_logged(app: AppProcess, ada: Talk) -> None:
+    await ada.answer("subscribe", topic="weather")
+
+    (line,) = await eventually(lambda: app.events("message_failed"), within=10)
+    assert (line["code"], line["topic"]) == ("SERVICE_UNAVAILABLE", "weather")
+    assert line["connection_id"] == ada.welcome["connection_id"]
+
+
+@pytest.mark.parametrize(("topic", "mistake"), [("mistake", "ZeroDivisionError"), ("impatient", "TimeoutError")])
+async def test_a_mistake_in_a_rule_ends_its_socket_alone_and_is_logged(
+    app: AppProcess, ada: Talk, guest: Talk, topic: str, mistake: str
+) -> None:
+    await ada.say("subscribe", topic=topic)
 
     assert (await ada.ended())[0] == 1011
     (line,) = await eventually(lambda: app.events("websocket_failed"), within=10)
     assert line["connection_id"] == ada.welcome["connection_id"]
-    assert "ZeroDivisionError" in json.dumps(line)
+    assert mistake in json.dumps(line)
     assert await guest.is_silent()
 
 

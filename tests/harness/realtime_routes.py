@@ -10,8 +10,9 @@ import os
 from typing import Any
 
 from quart import Blueprint, request, websocket
+from sqlalchemy import text
 
-from app.core.errors import Conflict
+from app.core.errors import Conflict, ServiceUnavailable
 from app.feature import Feature
 from app.sockets import Asked, Topic, admins, anybody, hub, signed_in
 from app.web import PUBLIC, SOCKET, endpoint, resources
@@ -95,6 +96,19 @@ async def asks_the_database(asked: Asked) -> bool:
     return True
 
 
+async def gone(asked: Asked) -> bool:
+    await asked.resources.database.fetch_existing(text("SELECT 1 WHERE false"))
+    return True
+
+
+async def out_of_order(_: Asked) -> bool:
+    raise ServiceUnavailable("The weather office does not answer.")
+
+
+async def impatient(_: Asked) -> bool:
+    raise TimeoutError
+
+
 async def mistaken(_: Asked) -> bool:
     raise ZeroDivisionError("a mistake in a rule")
 
@@ -109,6 +123,9 @@ topics = (
     Topic("shop", subscribe=closed),
     Topic("stuck", subscribe=for_ever),
     Topic("stuck:{seconds}", subscribe=asks_the_database),
+    Topic("gone", subscribe=gone),
+    Topic("weather", subscribe=out_of_order),
+    Topic("impatient", subscribe=impatient),
     Topic("mistake", subscribe=mistaken, publish=mistaken),
 )
 
