@@ -61,6 +61,8 @@ class Ending(Protocol):
 class Events:
     """The same as the server's own connection knows, of a server that has none: from the events that pass."""
 
+    __slots__ = ("close_code", "received", "sent")
+
     def __init__(self) -> None:
         self.close_code: int | None = None
         self.received = 0
@@ -116,7 +118,7 @@ async def logged_socket(
 def _closed(
     scope: WebsocketScope, exchange: Exchange, ending: Ending, seconds: float, observer: SocketObserver
 ) -> None:
-    code = ending.close_code or ABNORMAL
+    code = int(ending.close_code or ABNORMAL)  # some tell it as an enum, which would be logged by its name
     observer.closed(code)
     _log(
         "websocket_closed",
