@@ -25,6 +25,7 @@ class Speaker:
         self.heartbeat_interval = 30.0  # seconds
         self.answers = True  # pings of the page
         self.positions: dict[str, tuple[str | None, int | None]] = {}
+        self.refuses: dict[str, Frame] = {}  # what a subscription is answered instead
         self.heard: list[list[Frame]] = []
         self.paths: list[str] = []
         self.ended: list[int | None] = []
@@ -50,7 +51,7 @@ class Speaker:
     async def _answer(self, frame: Frame) -> None:
         match frame["type"]:
             case "subscribe":
-                await self.say(self._subscribed(frame["topic"]))
+                await self.say(self.refuses.get(frame["topic"]) or self._subscribed(frame["topic"]))
             case "ping" if self.answers:
                 await self.say({"type": "pong"})
 

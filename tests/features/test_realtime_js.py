@@ -296,6 +296,37 @@ async def test_what_the_server_refuses_is_told(speaker: Speaker, client: Client)
     assert await client.states() == ["connecting", "open"]
 
 
+@pytest.mark.parametrize("about", [ORDERS, None])
+async def test_a_subscription_that_is_refused_for_the_moment_is_asked_for_again(
+    speaker: Speaker, client: Client, about: str | None
+) -> None:
+    """A refusal of too many messages names no topic."""
+    speaker.refuses[ORDERS] = {"type": "error", "code": "RATE_LIMITED", "error": "Slower.", "topic": about}
+    await client.run(HASTE % {"times": 20})
+    await client.connect()
+    await client.subscribe(ORDERS)
+    await eventually(lambda: client.told("error"), within=20)
+    told_before = await client.told("ready")
+
+    speaker.refuses.clear()
+
+    await eventually(lambda: has_told(client, "ready", ORDERS), within=20)
+    assert told_before == []
+    assert await client.states() == ["connecting", "open"]
+
+
+async def test_a_subscription_that_is_refused_for_good_is_not_asked_for_again(speaker: Speaker, client: Client) -> None:
+    speaker.refuses[ORDERS] = {"type": "error", "code": "FORBIDDEN", "error": "No.", "topic": ORDERS}
+    await client.run(COUNT_TIMERS)
+    await client.connect()
+    await client.subscribe(ORDERS)
+
+    await eventually(lambda: client.told("error"), within=20)
+
+    assert await client.run("window.due.size") == 1, "the watch over the connection"
+    assert speaker.heard[0] == [{"type": "subscribe", "topic": ORDERS}]
+
+
 async def test_a_topic_that_is_left_is_not_asked_for_again(speaker: Speaker, client: Client) -> None:
     await listens(client)
     await client.subscribe(ORDERS)  # a second listener, which leaves first
@@ -337,7 +368,7 @@ async def test_a_page_that_is_looked_at_again_asks_for_a_sign_of_life(speaker: S
     assert await client.states() == ["connecting", "open"]
 
 
-@pytest.mark.parametrize("moment", ["open", "waiting", "connecting", "a resync is due"])
+@pytest.mark.parametrize("moment", ["open", "waiting", "connecting", "a resync is due", "a refusal"])
 async def test_nothing_is_left_after_close(speaker: Speaker, client: Client, moment: str) -> None:
     await client.run(COUNT_TIMERS)
     await client.run("Math.random = () => 1")
@@ -351,6 +382,9 @@ async def test_nothing_is_left_after_close(speaker: Speaker, client: Client, mom
     if moment == "a resync is due":
         await speaker.push(ORDERS, 9, "after a gap")
         await eventually(lambda: client.told("event"), within=10)
+    if moment == "a refusal":
+        await speaker.say({"type": "error", "code": "SERVICE_UNAVAILABLE", "error": "Later.", "topic": ORDERS})
+        await eventually(lambda: client.told("error"), within=10)
     before = await client.run("window.due.size")
 
     await client.run("window.realtime.close()")

@@ -16,6 +16,7 @@ const NORMAL = 1000;
 const ABNORMAL = 1006;
 const REFUSED = 1008; // signed out, expired, too many messages
 const RESTART = 1012;
+const PASSING = ["RATE_LIMITED", "REQUEST_TIMEOUT", "SERVICE_UNAVAILABLE"]; // refusals that another try may not meet
 
 /**
  * Connect, and stay connected until `close()`, or until the server closes with 1000 or 1008.
@@ -36,7 +37,7 @@ export function connect({ url = "/ws", ticket, onEvent, onState, onResync, onErr
   let state = "connecting";
   let turn = 0; // of the attempt; what belongs to an earlier one is ignored
   let failures = 0;
-  let socket, timer, ownTopic, quiet, heard, openedAt, asked;
+  let socket, timer, repeat, ownTopic, quiet, heard, openedAt, asked;
 
   // One timer for the connection: it waits for a welcome, watches the silence, or waits to try again.
   function later(action, delay) {
@@ -72,13 +73,14 @@ export function connect({ url = "/ws", ticket, onEvent, onState, onResync, onErr
   function drop() {
     turn += 1;
     clearTimeout(timer);
+    clearTimeout(repeat);
     for (const topic of topics.values()) {
       clearTimeout(topic.timer); // it stays missed, and is announced after the return
       topic.timer = undefined;
       topic.live = false;
     }
     socket?.close(NORMAL);
-    socket = asked = undefined;
+    socket = repeat = asked = undefined;
   }
 
   function lost(code, reason) {
@@ -130,7 +132,7 @@ export function connect({ url = "/ws", ticket, onEvent, onState, onResync, onErr
     }
     const { type, code, error, topic: name } = frame;
     if (type === "welcome") return welcome(frame);
-    if (type === "error") return call(onError, { code, error, topic: name });
+    if (type === "error") return refused({ code, error, topic: name });
     const topic = topics.get(name) ?? (type === "subscribed" && isGiven(name) && added(name));
     if (!topic) return; // left again meanwhile
     if (type === "subscribed") confirmed(frame, topic);
@@ -147,10 +149,20 @@ export function connect({ url = "/ws", ticket, onEvent, onState, onResync, onErr
     ownTopic = `user:${frame.user_id}`;
     state = "open";
     watch();
-    for (const [name, { callbacks }] of topics) {
-      if (callbacks.size && !isGiven(name)) say({ type: "subscribe", topic: name });
-    }
+    askForTopics();
     become("open", { connectionId: frame.connection_id, userId: frame.user_id });
+  }
+
+  function askForTopics() {
+    repeat = undefined;
+    for (const [name, { callbacks, live }] of topics) {
+      if (callbacks.size && !live && !isGiven(name)) say({ type: "subscribe", topic: name });
+    }
+  }
+
+  function refused(frame) {
+    if (PASSING.includes(frame.code)) repeat ??= setTimeout(askForTopics, (PATIENCE * (1 + Math.random())) / 2);
+    call(onError, frame);
   }
 
   // Topics that every socket of a user hears without asking.
@@ -199,8 +211,9 @@ export function connect({ url = "/ws", ticket, onEvent, onState, onResync, onErr
   }
 
   function ready(name, callbacks) {
-    call(callbacks.ready, name);
+    const once = callbacks.ready;
     callbacks.ready = undefined;
+    call(once, name);
   }
 
   /** Listen to a topic; returns the function that ends it. Asked for again after each return of the connection. */
@@ -220,7 +233,7 @@ export function connect({ url = "/ws", ticket, onEvent, onState, onResync, onErr
 
   /** Send to a topic whose rules allow it. Nothing is kept for later: rejects while there is no connection. */
   async function publish(topic, data) {
-    if (state !== "open") throw new Error("There is no connection.");
+    if (state !== "open" || socket.readyState !== WebSocket.OPEN) throw new Error("There is no connection.");
     if (socket.bufferedAmount > MOST_UNSENT) throw new Error("The connection is too slow for what is sent.");
     say({ type: "publish", topic, data });
   }
