@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 # In the extensions of an application: what its features declare, and the hub, while it is open.
 TOPICS, HUB = "plinth.topics", "plinth.hub"
 
+# Seconds for which a sign-out is remembered: longer than a handshake takes that had asked before it.
+RECENT = 60.0
+
 Reviewer = Callable[[Sequence[str], Resources], Awaitable[Collection[str]]]
 
 
@@ -52,6 +55,7 @@ class Hub:
             interval=settings.websocket.review_interval,
             clock=resources.clock,
         )
+        self._signed_out: dict[str, float] = {}  # user ids, and when; the oldest first
 
     async def serve(self, wire: Wire, receive: Receive, *, id_: str, caller: Caller | None, client: str) -> None:
         """Hold a conversation over an accepted socket, until it ends.
@@ -63,6 +67,8 @@ class Hub:
         interval = self.resources.settings.websocket.heartbeat_interval
         connection.send(welcome_frame(connection.id, user_id, interval))
         self.manager.add(connection)
+        if self._has_just_signed_out(user_id):
+            self.review.soon()
         try:
             for topic in filter(is_topic, own_topics(user_id)):
                 await self.listen(connection, topic)
@@ -110,12 +116,27 @@ class Hub:
         return await self.manager.deliver(topic, resync_frame(topic, position))
 
     def disconnect(self, user_id: str, credential: str | None) -> None:
+        self._remember(user_id)
         for connection in self.manager.get_by_user(user_id):
             if connection.caller and credential in {None, connection.caller.credential}:
                 connection.close(CloseCode.POLICY_VIOLATION, SIGNED_OUT)
 
     def review_now(self) -> None:
         self.review.soon()
+
+    # A sign-out may come between the question who calls and the socket. Then that question is asked once more.
+
+    def _remember(self, user_id: str) -> None:
+        now = self.resources.clock.monotonic()
+        self._signed_out.pop(user_id, None)
+        self._signed_out[user_id] = now
+        while self._signed_out and now - next(iter(self._signed_out.values())) > RECENT:
+            del self._signed_out[next(iter(self._signed_out))]
+
+    def _has_just_signed_out(self, user_id: str | None) -> bool:
+        if user_id is None or user_id not in self._signed_out:
+            return False
+        return self.resources.clock.monotonic() - self._signed_out[user_id] <= RECENT
 
 
 async def _ask(reviewer: Reviewer, resources: Resources, credentials: Sequence[str]) -> Collection[str]:

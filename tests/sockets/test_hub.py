@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -20,6 +21,8 @@ from app.feature import Feature
 from app.server import create_app
 from app.sockets import Hub, Topic, Topics, WrongTopics, anybody, hub, open_hub
 from app.sockets.fanout import Fanout
+from app.sockets.hub import RECENT
+from tests.harness.clock import FakeClock
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 from tests.sockets.paper import PaperWire, decoded
@@ -133,6 +136,37 @@ async def test_credentials_that_hold_no_more_close_their_sockets(resources: Reso
     assert (goes.close_code, goes.reason) == (1008, "signed out")
     assert stays.is_open
     assert guest.is_open
+
+
+async def test_a_sign_out_that_comes_before_its_socket_is_not_forgotten(resources: Resources) -> None:
+    async def reviewer(credentials: Sequence[str], _: Resources) -> Collection[str]:
+        return set(credentials) - {"session:1"}
+
+    async with open_hub(resources, NEWS, reviewer) as hub:
+        await eventually(lambda: hub.fanout.connected, within=10)
+        hub.disconnect("ada", "session:1")
+
+        async with (
+            served(hub, name="a", caller=Caller("ada", credential="session:1")) as late,
+            served(hub, name="b", caller=Caller("ada", credential="session:2")) as again,
+        ):
+            await eventually(lambda: not late.is_open, within=10)
+
+    assert (late.close_code, late.reason) == (1008, "signed out")
+    assert again.is_open
+
+
+async def test_sign_outs_are_remembered_for_a_while(resources: Resources, clock: FakeClock) -> None:
+    hub = Hub(replace(resources, clock=clock), NEWS)
+
+    for number in range(100):
+        hub.disconnect(f"user-{number}", None)
+        clock.advance(1)
+
+    assert len(hub._signed_out) <= RECENT + 1
+    assert hub._has_just_signed_out("user-99")
+    assert not hub._has_just_signed_out("user-1")
+    assert not hub._has_just_signed_out(None)
 
 
 async def test_what_fails_beside_the_sockets_is_logged_and_begins_anew(
