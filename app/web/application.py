@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import is_dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -199,9 +199,10 @@ class Application(ContainedQuart):
     async def dispatch_websocket(self, websocket_context: WebsocketContext | None = None) -> ResponseReturnValue | None:
         """To the handler, where the handshake is let in; it is the handler who accepts it."""
         handshake: Websocket = (websocket_context or websocket_ctx).websocket
-        if self.admission is None or handshake.url_rule is None:
+        if handshake.url_rule is None:
             return await super().dispatch_websocket(websocket_context)
-        async with self.admission(handshake, self._note(handshake, handshake.url_rule)):
+        endpoint = self._note(handshake, handshake.url_rule)
+        async with self.admission(handshake, endpoint) if self.admission else nullcontext():
             return await super().dispatch_websocket(websocket_context)
 
 

@@ -23,7 +23,7 @@ from tests.features.scrape import scrape
 from tests.harness import signed_tokens
 from tests.harness.fixtures import StartApp
 from tests.harness.settings import TestSettings
-from tests.harness.signed_tokens import bearer, cookie, sign
+from tests.harness.signed_tokens import bearer, cookie, revoke, sign
 from tests.harness.waiting import eventually
 from tests.web import socket_routes
 from tests.web.conftest import Serving
@@ -118,6 +118,16 @@ async def test_a_browser_of_our_own_pages_is_known_by_its_cookie(
             got = await first_word(answer) if answer.status == 101 else answer.status
 
     assert got == expected
+
+
+async def test_whoever_has_signed_out_opens_no_socket(settings: TestSettings, serving: Serving, redis_url: str) -> None:
+    async with opened(settings(), socket_routes.feature) as app, serving(app) as client:
+        revoke(redis_url, "phone")
+        credentials = [make("ada", session=name) for name in ("phone", "desk") for make in (bearer, cookie)]
+        handshakes = [(own_page(client), *headers.items()) for headers in credentials]
+        answers = [await answer_to(place_of(client), "/sockets/socket", *headers) for headers in handshakes]
+
+    assert [answer.status for answer in answers] == [401, 401, 101, 101]
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ async def test_a_websocket_handler_that_exits_does_not_end_the_server(
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1011
     assert after.text == "fine"
-    assert len(named(logs, "panic")) == 1
+    assert len(named(logs, "websocket_failed")) == 1
 
 
 class Stock(Application):
