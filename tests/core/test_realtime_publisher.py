@@ -162,6 +162,14 @@ async def unreachable(server: RedisServer) -> AsyncIterator[tuple[Proxy, str]]:
         yield proxy, proxy.url(server.url)
 
 
+@asynccontextmanager
+async def frozen(server: RedisServer) -> AsyncIterator[None]:
+    process = psutil.Process(server.pid)
+    with stalled(server.pid):
+        await eventually(lambda: process.status() == psutil.STATUS_STOPPED, within=BACK)
+        yield
+
+
 @pytest.mark.fault
 class TestFaults:
     """Redis is stopped, stalled, or answers with errors."""
@@ -186,9 +194,7 @@ class TestFaults:
         self, settings: TestSettings, own_redis: RedisServer, counts: Counts
     ) -> None:
         async with publishing(settings, own_redis.url, counts) as publisher, hearing(own_redis.url) as ear:
-            with stalled(own_redis.pid):
-                process = psutil.Process(own_redis.pid)
-                await eventually(lambda: process.status() == psutil.STATUS_STOPPED, within=BACK)
+            async with frozen(own_redis):
                 taken = await publisher.publish("a", {})
             await eventually(lambda: "a" in ear.resyncs(), within=BACK)
 
@@ -202,7 +208,7 @@ class TestFaults:
             open_publisher(redis, observer=counts) as publisher,
             hearing(own_redis.url) as ear,
         ):
-            with stalled(own_redis.pid):
+            async with frozen(own_redis):
                 task = asyncio.create_task(publisher.publish("a", {}))
                 await asyncio.wait({task}, timeout=0.1)
                 task.cancel()
