@@ -51,6 +51,7 @@ async def test_every_case_gets_its_answer_and_the_server_lives(
         "rate_limit.enabled=false",
         f"server.event_loop={loop}",
     )
+    await eventually(lambda: app.events("realtime_connected"), within=5)  # which takes two tasks
     before = await _held(app)
     began = asyncio.get_running_loop().time()
 

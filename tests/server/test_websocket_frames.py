@@ -112,6 +112,7 @@ async def test_every_case_is_closed_with_its_code_and_costs_the_others_nothing(
     app = await app_process(*SETTINGS, f"server.event_loop={loop}", module=ROUTES)
     async with _bystander(app) as is_served:
         assert await is_served()
+        await eventually(lambda: app.events("realtime_connected"), within=5)  # which takes two tasks
         before = await _inside(app)
 
         ends = {name: await _play(app.url, _told(name), sent) for name, (sent, _) in CASES.items()}
