@@ -204,8 +204,8 @@ class Fanout:
         self._pause = FIRST_PAUSE
         self._observer.connected(is_so=True)
         log.info("realtime_connected", topics=len(self._wanted))
+        await self._on_connected()  # first, as a review may need what it brings back
         self._receiver.review_now()
-        await self._on_connected()
 
     async def _write(self, link: Link) -> None:
         while True:

@@ -19,6 +19,7 @@ from app.sockets.wire import CloseCode
 log = structlog.get_logger(__name__)
 
 EXPIRY_EVERY = 1.0  # seconds
+RETRY_EVERY = 2.0  # seconds, while nobody can be asked
 EXPIRED, SIGNED_OUT = "credentials expired", "signed out"
 
 # Gives those of the credentials, each once, that still hold. Where it raises nobody is closed, and it is asked again.
@@ -84,7 +85,7 @@ class Review:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(self._interval):
+            async with asyncio.timeout(min(self._interval, RETRY_EVERY) if self._failing else self._interval):
                 await self._soon.wait()
         except TimeoutError:
             pass

@@ -119,6 +119,16 @@ async def test_it_is_asked_again_after_every_interval_also_after_a_failure() -> 
         await eventually(lambda: len(session.asked) >= 3, within=WITHIN)
 
 
+async def test_a_review_that_failed_does_not_wait_for_the_whole_interval() -> None:
+    sockets, session = [socket("a")], Session(set(), down=True)
+
+    async with running(Review(lambda: sockets, session.ask, interval=NEVER)) as review:
+        review.soon()
+        await eventually(lambda: session.asked, within=WITHIN)
+        session.down = False
+        await eventually(lambda: sockets[0].closed, within=WITHIN)
+
+
 async def test_it_is_asked_at_once_when_a_sign_out_may_have_been_missed() -> None:
     sockets = [socket("a")]
     session = Session(set())
