@@ -15,10 +15,15 @@ from tests.harness.waiting import eventually
 CONNECT = """(async () => {
   const { connect } = await import("/static/realtime.js");
   window.told = [];
+  window.moments = []; // of the states, in ms
   const tell = (kind) => (...given) => { window.told.push([kind, ...given]); };
   window.realtime = connect({
-    onEvent: tell("event"), onState: tell("state"), onResync: tell("resync"), onError: tell("error"),
-    resyncSpread: 0, ...%s,
+    onEvent: tell("event"), onResync: tell("resync"), onError: tell("error"), resyncSpread: 0,
+    onState(...given) {
+      window.moments.push(performance.now());
+      tell("state")(...given);
+    },
+    ...%s,
   });
 })()"""
 
@@ -64,6 +69,10 @@ class Client:
 
     async def states(self) -> list[str]:
         return [state for state, _ in await self.told("state")]
+
+    async def moment(self, number: int) -> float:
+        """When the page came into its state of this number, in seconds of its own clock."""
+        return float((await self.run("window.moments"))[number]) / 1000
 
     async def detail(self, state: str) -> dict[str, Any]:
         """What was told with a state, the last time."""

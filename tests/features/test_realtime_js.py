@@ -285,6 +285,20 @@ async def test_it_publishes_while_open_and_rejects_otherwise(speaker: Speaker, c
     assert speaker.heard[-1] == [{"type": "publish", "topic": "chat:1", "data": {"text": "hi"}}]
 
 
+async def test_it_rejects_more_than_the_connection_takes(speaker: Speaker, client: Client) -> None:
+    await client.connect()
+    await client.reaches("connecting", "open")
+
+    outcomes = await client.run("""
+      Promise.allSettled(["x".repeat(500_000), "one more"].map((text) => window.realtime.publish("chat:1", text)))
+        .then((outcomes) => outcomes.map((outcome) => outcome.reason?.message ?? "sent"))
+    """)
+
+    await eventually(lambda: speaker.heard[0], within=10)
+    assert outcomes == ["sent", "The connection is too slow for what is sent."]
+    assert len(speaker.heard[0]) == 1
+
+
 async def test_what_the_server_refuses_is_told(speaker: Speaker, client: Client) -> None:
     await listens(client)
 
