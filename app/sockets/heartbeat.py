@@ -36,7 +36,7 @@ class Watch:
         self.silent = 0.0
         self.asked = 0.0  # how long it had been silent at the last ping
         self.taken = 0
-        self.stuck: float | None = None  # None where nothing waits
+        self.stuck: float | None = None  # None where nothing waits, 0 where some of it was taken
 
 
 class Heartbeat:
@@ -44,6 +44,7 @@ class Heartbeat:
 
     Silence is counted in the time that this process has lived through: were it told by the clock, a process that was
     stopped for a while, or whose loop was blocked, would drop everybody before it has read what they said meanwhile.
+    Nor is it silence while a peer works off what waits for it: a slow line may bring it our ping after the timeout.
     """
 
     def __init__(self, settings: WebSocket, wires: Collection[Wire], observer: Observer, clock: Clock) -> None:
@@ -105,12 +106,12 @@ class Heartbeat:
         return watch.stuck >= self.send_timeout
 
     def _silence(self, wire: Wire, watch: Watch, now: float, lived: float) -> float:
-        if wire.heard == watch.heard:
-            watch.silent += lived
-        else:
+        if wire.heard != watch.heard:
             # Since a moment between two looks; at the first one, since its opening.
             watch.heard, watch.asked = wire.heard, 0.0
             watch.silent = max(0.0, min(now - wire.heard, lived))
+        elif watch.stuck != 0.0:  # else some of what waits was taken: our ping may be behind it, and the peer reads
+            watch.silent += lived
         return watch.silent
 
     def _drop(self, wire: Wire, reason: str) -> None:

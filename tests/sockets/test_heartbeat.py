@@ -186,11 +186,25 @@ async def test_who_takes_little_by_little_stays(room: Room) -> None:
     wire.write(b"x" * 1000)
 
     for _ in range(20):
-        await room.live(4, each_step=wire.hear)
+        await room.live(4)
+        wire.hear()
         wire.take(1)
 
     assert wire.waiting == 980
     assert wire.aborted == []
+
+
+async def test_who_works_off_what_waits_is_not_silent_before_it_has_come_to_our_ping(room: Room) -> None:
+    wire = room.enter()
+    wire.write(b"x" * 1000)
+
+    await room.live(100, each_step=lambda: wire.take(1))
+    while_it_worked = list(wire.aborted)
+    wire.take(wire.waiting)
+    await room.live(30)
+
+    assert while_it_worked == []
+    assert wire.aborted, "it could have answered by now"
 
 
 async def test_each_new_wait_is_counted_from_its_beginning(room: Room) -> None:
