@@ -10,9 +10,10 @@ import psutil
 from quart import Blueprint, request, websocket
 
 from app.feature import Feature
+from app.sockets import hub
 from app.sockets.frames import encode
 from app.sockets.wire import Wire, wire_of
-from app.web import PUBLIC, endpoint
+from app.web import PUBLIC, endpoint, resources
 from tests.harness.fault_routes import application
 
 routes = Blueprint("sockets", __name__, url_prefix="/test")
@@ -71,16 +72,43 @@ async def broadcast() -> dict[str, int]:
     return {"written": count}
 
 
+@routes.post("/push")
+@endpoint(PUBLIC)
+async def push() -> dict[str, int]:
+    """Push `?count=` times to everyone, each `?every=` seconds, the time and `?size=` bytes beside.
+
+    Tells how many Redis has surely taken.
+    """
+    count, size, every = int(request.args["count"]), int(request.args["size"]), float(request.args["every"])
+    due, taken = time.monotonic(), 0
+    for _ in range(count):
+        due += every
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        taken += await resources().realtime.broadcast({"at": time.monotonic(), "beside": "x" * size})
+    return {"taken": taken}
+
+
+def _files() -> int:
+    """All but the connections to services, which are opened as they are needed."""
+    here = int(request.host.rpartition(":")[2])
+    process = psutil.Process()
+    return process.num_fds() - sum(each.laddr.port != here for each in process.net_connections("tcp"))
+
+
 @routes.get("/held")
 @endpoint(PUBLIC)
 async def held() -> dict[str, Any]:
     """What the process holds, to be compared before and after a fault."""
+    manager = hub().manager
+    wires = [*listening, *(connection.wire for connection in manager.everybody())]
     return {
         "tasks": len(asyncio.all_tasks()),
-        "files": psutil.Process().num_fds(),
+        "files": _files(),
         "handlers": len(application().websockets),
         "listening": len(listening),
-        "stuck": sum(wire.waiting > 0 for wire in listening),
+        "connections": manager.connection_count(),
+        "topics": {topic: len(manager.listeners(topic)) for topic in manager.topics()},
+        "stuck": sum(wire.waiting > 0 for wire in wires),
     }
 
 

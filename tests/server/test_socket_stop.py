@@ -19,7 +19,7 @@ from tests.server.test_stop import LOOPS
 TOLD = 2.0  # seconds; the promise
 GRACE = 10.0  # seconds
 SPREAD = 8.0  # seconds
-MANY = "websocket.max_per_address=2000"
+MANY = ("websocket.max_per_address=2000", "websocket.anonymous=true", "rate_limit.enabled=false")
 STALLED = 20
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
@@ -35,7 +35,7 @@ def files() -> Iterator[None]:
 
 
 async def _start(app_process: StartApp, loop: str, *overrides: str) -> AppProcess:
-    fixed = (f"server.event_loop={loop}", MANY, f"websocket.reconnect_spread={SPREAD}")
+    fixed = (f"server.event_loop={loop}", *MANY, f"websocket.reconnect_spread={SPREAD}")
     return await app_process(*fixed, *overrides, module="tests.server.socket_routes")
 
 
@@ -61,7 +61,7 @@ def _told_after(peers: list[Peer], began: float) -> float:
 
 async def test_a_thousand_sockets_hear_1012_in_time_whatever_a_few_do(app_process: StartApp, loop: str) -> None:
     app = await _start(app_process, loop, f"server.shutdown_timeout={GRACE}")
-    polite = await open_peers(app.url, 940)
+    polite = [*await open_peers(app.url, 470), *await open_peers(app.url, 470, "/ws")]
     mute = await open_peers(app.url, 20, answers_close=False)
     rude = await open_peers(app.url, 20)
     stalled = await _stalled(app)
