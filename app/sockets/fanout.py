@@ -143,8 +143,9 @@ class Fanout:
             pass
 
     def _change(self, *topics: str) -> None:
-        self._changed.update(dict.fromkeys(topics))
-        self._wake.set()
+        if self._link:  # else whatever is wanted then is new to the next one
+            self._changed.update(dict.fromkeys(topics))
+            self._wake.set()
 
     async def run(self) -> None:
         """Connect, again and again, until cancelled."""
@@ -173,6 +174,7 @@ class Fanout:
 
     def _begin(self, link: Link) -> None:
         self._link = link
+        self._changed.clear()
         self._subscribed.clear()
         for wanted in self._wanted.values():
             wanted.settled.clear()

@@ -178,6 +178,24 @@ async def test_a_listener_that_comes_before_redis_does_is_told_later(
     assert known == recorder.announced("a")[-1].position
 
 
+async def test_those_who_come_and_go_while_redis_is_away_leave_nothing_behind(
+    mine: Settings, own_redis: RedisServer, recorder: Recorder
+) -> None:
+    async with listening(mine.redis, recorder) as fanout:
+        await fanout.want("kept")
+        await own_redis.stop()
+        await eventually(lambda: not fanout.connected, within=WITHIN)
+        for number in range(1000):
+            await fanout.want(f"t:{number}")
+            fanout.drop(f"t:{number}")
+        remembered = len(fanout._changed)
+        await own_redis.start()
+        await eventually(lambda: recorder.announced("kept"), within=WITHIN)
+
+    assert remembered <= 1
+    assert {each.topic for each in recorder.told} == {"kept"}
+
+
 async def test_a_loop_that_stood_still_does_not_blame_redis(mine: Settings, recorder: Recorder) -> None:
     async with publishing(mine) as publisher, listening(mine.redis, recorder) as fanout:
         await fanout.want("a")
