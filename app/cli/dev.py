@@ -14,6 +14,7 @@ from app.core.settings import PROJECT_ROOT, Settings
 from app.core.settings.kinds.redis_url import RedisUrl
 
 DATA = PROJECT_ROOT / ".local"
+REDIS_URL = DATA / "redis.url"  # for `app publish` in another terminal: port and password are new with each start
 
 
 @click.command()
@@ -64,6 +65,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Settings:
     stack.push_async_callback(postgres.stop)
     redis = await start_redis(DATA / "redis")
     stack.push_async_callback(redis.stop)
+    stack.callback(REDIS_URL.unlink, missing_ok=True)
+    REDIS_URL.touch(mode=0o600)
+    REDIS_URL.write_text(redis.url)
     return replace(
         settings,
         database=replace(database, host=postgres.host, port=postgres.port),
@@ -78,6 +82,7 @@ def print_banner(settings: Settings, url: str) -> None:
         "Docs": f"{url}/docs",
         "Health": f"{url}/health",
         "Try": f"curl -s {url}/health/ready",
+        "Push": f"APP_REDIS__URL=$(cat {REDIS_URL.relative_to(PROJECT_ROOT)}) .venv/bin/app publish everyone 1",
         "PostgreSQL": f"{settings.database.host}:{settings.database.port}, password in .local/secrets/",
         "Stop": "Ctrl-C (the data stays in .local/)",
     }

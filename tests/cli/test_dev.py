@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from app.core.settings import PROJECT_ROOT
 from tests.harness.processes import alive, family
@@ -122,6 +124,28 @@ async def test_postgres_takes_the_configured_port_where_it_is_free(project: Path
 
         assert await status.wait() == 0
         assert f"127.0.0.1:{port}" in running.text
+
+
+async def test_another_terminal_pushes_to_who_is_connected(project: Path) -> None:
+    async with dev(project, "--port", "0") as running:
+        await running.banner()
+        async with connect(f"{running.url.replace('http', 'ws')}/ws", proxy=None) as socket, asyncio.timeout(WITHIN):
+            while not json.loads(await socket.recv()).get("epoch"):
+                pass  # until pushes arrive
+            # What the banner says to type, but for the interpreter.
+            command = next(line.split(maxsplit=1)[1] for line in running.text.splitlines() if "Push:" in line)
+            pushing = await asyncio.create_subprocess_shell(
+                command.replace(".venv/bin/app", f"{sys.executable} -m app"),
+                cwd=project,
+                env={"PATH": os.environ["PATH"]},
+                stdout=asyncio.subprocess.DEVNULL,
+            )
+            event = json.loads(await socket.recv())
+        kept = (project / ".local" / "redis.url").stat().st_mode & 0o777
+
+        assert await pushing.wait() == 0
+        assert (event["type"], event["topic"], event["data"]) == ("event", "everyone", 1)
+        assert kept == 0o600
 
 
 async def test_a_broken_data_folder_ends_the_start_with_3_and_its_reason(project: Path) -> None:
