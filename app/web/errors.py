@@ -7,6 +7,7 @@ from http import HTTPStatus
 import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import WebsocketMismatch
 
 from app.core.database import translate
 from app.core.errors import CATALOGUE, AppError, BadRequest, InternalError, Panic, ServiceUnavailable, Unauthorized
@@ -21,6 +22,10 @@ KINDS: dict[int, type[AppError]] = {kind.status: kind for kind in reversed(CATAL
 # Where the kind's own sentence is about a case that the framework knows nothing of.
 SENTENCES = {422: "The request is understood, but can't be followed."}
 PHRASES = {status.value: f"{status.phrase}." for status in HTTPStatus}
+
+
+class WrongProtocol(BadRequest):
+    """This address is for WebSockets and the request is none, or the other way round."""
 
 
 def error_response(error: AppError, *, status: int | None = None) -> Response:
@@ -60,6 +65,11 @@ async def handle_http_exception(error: HTTPException) -> Response:
     return response
 
 
+async def handle_mismatch(_: HTTPException) -> Response:
+    """Say which of the two the address is not."""
+    return error_response(WrongProtocol())
+
+
 def _in_our_words(status: int) -> AppError:
     kind = KINDS.get(status)
     if kind is not None:
@@ -91,4 +101,5 @@ def install_error_handlers(app: Quart) -> None:
     """Let no error leave in another shape."""
     app.register_error_handler(AppError, handle_app_error)
     app.register_error_handler(HTTPException, handle_http_exception)
+    app.register_error_handler(WebsocketMismatch, handle_mismatch)
     app.register_error_handler(Exception, handle_unexpected)

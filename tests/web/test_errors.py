@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from app.core.errors import AppError, BadRequest, Conflict, NotFound, ServiceUnavailable
 from app.web import Application
+from app.web.errors import WrongProtocol
 from app.web.json import OrjsonProvider
 from tests.web.conftest import Serving
 
@@ -122,6 +123,17 @@ async def test_a_panic_is_one_500_and_the_server_lives(
     assert after.text == "fine"
     (panicked,) = [line for line in logs if line["event"] == "panic"]
     assert panicked["exc_info"] is panic
+
+
+async def test_a_request_for_a_websocket_is_told_what_is_wrong(application: Application, serving: Serving) -> None:
+    @application.websocket("/socket")
+    async def socket() -> None: ...
+
+    async with serving(application) as client:
+        answer = await client.get("/socket")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
+    assert answer.json()["error"] == WrongProtocol.__doc__
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000])
