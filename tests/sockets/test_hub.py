@@ -96,7 +96,7 @@ async def test_listeners_who_come_in_a_storm_miss_nothing_and_hear_nothing_twice
 
 async def _storm(resources: Resources) -> None:
     for number in itertools.count():
-        assert await resources.realtime.publish("news", number)
+        await resources.realtime.publish("news", number)
 
 
 async def test_whoever_leaves_in_the_middle_of_subscribing_leaves_nothing(
