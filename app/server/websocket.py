@@ -139,9 +139,9 @@ class WebsocketStream(WSStream):
 
     def close(self, code: int, reason: str = "") -> None:
         if self.is_open:
+            self._write(self.connection.send(CloseConnection(code, reason)))  # raises where the code is none
             self.close_code = code
             self.state = ASGIWebsocketState.CLOSED
-            self._write(self.connection.send(CloseConnection(code, reason)))
             self._inbox.clear()
             self._inbox.end(code)
             self._end_in_time()
@@ -179,7 +179,7 @@ class WebsocketStream(WSStream):
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         if not self.is_accepted:
-            await super().app_send(message)
+            await self._answer(message)
         elif message is None:
             # Nothing more is said. The peer's close frame ends the connection, or the deadline.
             self.close(CloseCode.INTERNAL_ERROR)
@@ -190,19 +190,31 @@ class WebsocketStream(WSStream):
         else:
             raise UnexpectedMessageError(self.state, message["type"])
 
+    async def _answer(self, message: ASGISendEvent | None) -> None:
+        """To the handshake. Hypercorn would note that it has refused one before it does, and then not do it."""
+        is_handshake = self.state is ASGIWebsocketState.HANDSHAKE and not self.closed
+        if message and message["type"] == "websocket.close" and is_handshake:
+            await self._send_error_response(403)
+        else:
+            await super().app_send(message)
+
     async def _send(self, message: Any) -> None:  # noqa: ANN401  (one kind of event)
         if not self.is_open:
             return  # the handler may come to its end
         data = message.get("bytes")
         event = TextMessage(data=message["text"]) if data is None else BytesMessage(data=bytes(data))
         self.write(self.connection.send(event))
-        with suppress(ConnectionError):
+        with suppress(OSError):  # the peer is gone, which the handler is told otherwise
             await self.link.writer.drain()
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
-        await super()._accept(message)
+        try:
+            await super()._accept(message)
+        except Exception:
+            self.state = ASGIWebsocketState.HANDSHAKE  # such as for a subprotocol that nobody has offered
+            raise
         self.handshake = ACCEPTED
-        if not self.closed:
+        if self._calls is not None:
             hold_little(self.link.writer)
             self._heard = self._loop.time()
             self.link.wires.add(self)
@@ -281,6 +293,8 @@ class WebsocketStream(WSStream):
 
     def _announces_too_much(self) -> bool:
         """Said of a frame's length before the frame itself: there is no need to wait for it."""
+        if self.close_code is not None:
+            return False
         decoder = self.connection._proto._frame_decoder  # noqa: SLF001  (see the contract tests)
         header = decoder.header
         if header is None or header.opcode.iscontrol():
@@ -353,8 +367,10 @@ class WebsocketStream(WSStream):
             call()
 
     def _write(self, data: bytes) -> None:
-        self._written += len(data)
-        self.link.writer.transport.write(data)
+        transport = self.link.writer.transport
+        if not transport.is_closing():
+            self._written += len(data)
+            transport.write(data)
 
 
 def hold_little(writer: asyncio.StreamWriter) -> None:

@@ -86,10 +86,17 @@ class WebsocketConnection(ASGIWebsocketConnection):
             await super().__call__(receive, send)
             return
         departure = Departure(receive)
-        wire.on_gone(departure.begin)
+        wire.on_gone(lambda: departure.begin(GRACE if self._accepted else 0))
         self.queue = departure  # type: ignore[assignment]  # all that is asked of it is `get`
         async with departure:
             await self.handle_websocket(self._create_websocket_from_scope(send), send)
+
+    async def accept_connection(self, send: ASGISendCallable, headers: Headers, subprotocol: str | None) -> None:
+        try:
+            await super().accept_connection(send, headers, subprotocol)
+        except Exception:
+            self._accepted = False  # Quart has noted it before; now it can still refuse
+            raise
 
     async def handle_websocket(self, websocket: Websocket, send: ASGISendCallable) -> None:
         await _contained(super().handle_websocket(websocket, send))
@@ -99,7 +106,7 @@ class WebsocketConnection(ASGIWebsocketConnection):
 
 
 class Departure:
-    """Ends the handler of a peer that is gone: where it waits for the next message, or after GRACE wherever it is.
+    """Ends the handler of a peer that is gone: where it waits for the next message, or after a while wherever it is.
 
     So the last message before a goodbye is still handled.
     """
@@ -111,9 +118,10 @@ class Departure:
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def begin(self, grace: float) -> None:
+        """`grace` is in seconds."""
         if not self._over:
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self._cancel)
+            self._timer = asyncio.get_running_loop().call_later(grace, self._cancel)
 
     async def get(self) -> str | bytes:
         """The next message."""
@@ -178,8 +186,8 @@ class Socket(Websocket):
         self.is_accepted = True
 
     async def close(self, code: int, reason: str = "") -> None:
-        self.is_closed = True
         await super().close(code, reason)
+        self.is_closed = True
 
     async def fail(self, error: BaseException) -> None:
         """Close for `error`, which came out of the handler; what nobody expected is for the log alone."""

@@ -84,6 +84,29 @@ async def leave() -> None:
     told["goodbye"] = {"done": True}
 
 
+@routes.websocket("/late")
+@endpoint(PUBLIC)
+async def late() -> None:
+    """Thinks for a minute before it accepts."""
+    await asyncio.sleep(60)
+    await websocket.accept()
+
+
+@routes.websocket("/no")
+@endpoint(PUBLIC)
+async def refuse() -> None:
+    """Closes what it has not accepted."""
+    await websocket.close(1008, "not you")
+
+
+@routes.websocket("/subprotocol")
+@endpoint(PUBLIC)
+async def speak() -> None:
+    """Accepts with what `?name=` says, offered or not."""
+    await websocket.accept(subprotocol=websocket.args["name"])
+    await websocket.receive()
+
+
 @routes.websocket("/push")
 @endpoint(PUBLIC)
 async def push() -> None:

@@ -13,7 +13,7 @@ from app.core.errors import ServiceUnavailable
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
-from tests.server.raw_socket import CLOSE, PING, PONG, TEXT, End, frame, goodbye, raw_socket
+from tests.server.raw_socket import CLOSE, HEAD, PING, PONG, TEXT, End, frame, goodbye, raw_socket
 from tests.server.stock_frames import stock_server
 
 ROUTES = "tests.server.frame_routes"
@@ -203,3 +203,54 @@ async def test_pings_are_answered_while_the_handler_is_busy(app_process: StartAp
             answer = await socket.frame()
 
     assert answer == (PONG, b"are you there")
+
+
+async def test_a_close_code_that_is_none_is_a_mistake_of_the_handler(app_process: StartApp) -> None:
+    app = await app_process(module=ROUTES)
+
+    async with raw_socket(app.url, "/test/goodbye?code=70000") as socket:
+        end = await socket.end()
+
+    assert end.code == 1011
+
+
+async def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind(app_process: StartApp) -> None:
+    app = await app_process(module=ROUTES)
+    host, port = app.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(HEAD.format(path="/test/late", host="test", extra="").encode())
+    await eventually(lambda: _is_handled(app), within=5)
+
+    writer.close()
+
+    await eventually(lambda: _is_alone(app), within=5)
+
+
+async def _is_handled(app: AppProcess) -> bool:
+    return bool((await _inside(app))["handlers"] == 1)
+
+
+async def test_a_subprotocol_that_was_not_offered_is_a_mistake_of_the_handler(app_process: StartApp) -> None:
+    app = await app_process(module=ROUTES)
+    offer = "Sec-WebSocket-Protocol: chat\r\n"
+
+    async with raw_socket(app.url, "/test/subprotocol?name=chat", offer) as socket:
+        good = socket.head.lower()
+    async with raw_socket(app.url, "/test/subprotocol?name=other", offer) as socket:
+        bad = socket.head
+        body = await socket.reader.read()
+
+    assert "sec-websocket-protocol: chat\r\n" in good
+    assert bad.startswith("HTTP/1.1 500 ")
+    assert b'"code":"PANIC"' in body
+    await eventually(lambda: _is_alone(app), within=3)
+
+
+async def test_a_close_instead_of_an_accept_is_a_refusal(app_process: StartApp) -> None:
+    app = await app_process(module=ROUTES)
+
+    async with raw_socket(app.url, "/test/no") as socket:
+        body = await socket.reader.read()
+
+    assert socket.head.startswith("HTTP/1.1 403 ")
+    assert b'"code":"FORBIDDEN"' in body
