@@ -58,10 +58,7 @@ class Hub:
         self._signed_out: dict[str, float] = {}  # user ids, and when; the oldest first
 
     async def serve(self, wire: Wire, receive: Receive, *, id_: str, caller: Caller | None, client: str) -> None:
-        """Hold a conversation over an accepted socket, until it ends.
-
-        `id_` is a wish: two clients may have named the same.
-        """
+        """Hold a conversation over an accepted socket, until it ends; `id_` is from `id_for`."""
         connection = self._connection(wire, id_, caller, client)
         user_id = connection.user_id
         interval = self.resources.settings.websocket.heartbeat_interval
@@ -77,12 +74,17 @@ class Hub:
             for topic in self.manager.remove(connection):
                 self.fanout.drop(topic)
 
+    def id_for(self, wish: str) -> str:
+        """The id of a new connection, which the log calls it by, too: two clients may have named the same."""
+        if self.manager.get(wish) is None:
+            return wish
+        id_ = str(new_id())
+        structlog.contextvars.bind_contextvars(connection_id=id_)
+        return id_
+
     def _connection(self, wire: Wire, id_: str, caller: Caller | None, client: str) -> Connection:
-        if self.manager.get(id_) is not None:
-            id_ = str(new_id())
-            structlog.contextvars.bind_contextvars(connection_id=id_)
         return Connection(
-            id_,
+            self.id_for(id_),  # once more: another may have taken it while this one was accepted
             wire,
             caller=caller,
             client=client,

@@ -373,8 +373,14 @@ async def test_two_clients_that_name_the_same_id_are_two(app: AppProcess) -> Non
         assert await first.is_silent()
         assert await second.is_silent()
 
+    def lines(talk: Talk) -> list[str]:
+        mine = talk.welcome["connection_id"]
+        return [line["event"] for line in app.logs if line.get("connection_id") == mine]
+
+    await eventually(lambda: len(app.events("websocket_closed")) == 2, within=10)
     assert first.welcome["connection_id"] == "given-by-the-client"
     assert second.welcome["connection_id"] != "given-by-the-client"
+    assert lines(first) == lines(second) == ["websocket_opened", "websocket_closed"]
     assert held["connections"] == 2
 
 

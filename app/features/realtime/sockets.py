@@ -22,6 +22,6 @@ async def socket() -> None:
     exchange, wire = exchange_of(websocket.scope), wire_of(websocket.scope)
     if wire is None:
         raise RuntimeError("This server offers no wire: sockets are served by `app serve` only.")
+    id_ = hub().id_for(exchange.request_id)
     await websocket.accept()
-    receive = websocket.receive
-    await hub().serve(wire, receive, id_=exchange.request_id, caller=exchange.caller, client=exchange.client)
+    await hub().serve(wire, websocket.receive, id_=id_, caller=exchange.caller, client=exchange.client)
