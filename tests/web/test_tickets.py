@@ -13,6 +13,8 @@ import httpx
 import pytest
 from redis import ConnectionError as NoConnection
 from redis import Redis as Client
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app.core.callers import Caller
 from app.core.errors import Unauthorized
@@ -261,3 +263,20 @@ async def test_no_line_of_the_log_holds_a_ticket(app_process: StartApp, settings
     assert app.events("panic")
     assert "ada" in [line.get("caller") for line in app.events("websocket_opened")]
     assert [ticket for ticket in given if ticket in text] == []
+
+
+async def test_a_ticket_of_one_process_opens_the_socket_of_another(
+    app_process: StartApp, settings: TestSettings
+) -> None:
+    one, two = [await app_process(module="tests.web.ticket_routes", settings=settings) for _ in range(2)]
+    address = two.url.replace("http", "ws") + "/ws?ticket="
+
+    async with connect(address + await ticket_of(one.http), proxy=None) as socket:
+        welcome = json.loads(await socket.recv())
+    ticket = await ticket_of(one.http, session="phone")
+    revoke(settings.environ["APP_REDIS__URL"], "phone")
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(address + ticket, proxy=None)
+
+    assert (welcome["type"], welcome["user_id"]) == ("welcome", "ada")
+    assert refused.value.response.status_code == 401
