@@ -15,7 +15,7 @@ from hypercorn.typing import (
     WebsocketScope,
 )
 
-from app.core.errors import Panic
+from app.core.errors import Forbidden, Panic
 from app.web.access_paths import path_of
 from app.web.containment import WIRE
 from app.web.errors import KINDS
@@ -133,6 +133,8 @@ def _closed(
 
 def _refused(scope: WebsocketScope, exchange: Exchange, observer: SocketObserver) -> None:
     status = exchange.status
+    if status is None and exchange.ended:
+        status = Forbidden.status  # closed before it was accepted, which servers answer so
     if status is None:
         code, reason = "", "disconnected" if exchange.gone else "cancelled"
     else:

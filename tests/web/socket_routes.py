@@ -82,6 +82,18 @@ async def fails_at_once() -> None:
     raise RuntimeError("on purpose, before the handshake is accepted")
 
 
+@routes.websocket("/closes-at-once")
+@endpoint(PUBLIC)
+async def closes_at_once() -> None:
+    await websocket.close(1008)
+
+
+@routes.websocket("/returns-at-once")
+@endpoint(PUBLIC)
+async def returns_at_once() -> None:
+    """Neither accept nor refuse, by mistake."""
+
+
 @routes.websocket("/declines/<name>")
 @endpoint(PUBLIC)
 async def declines(name: str) -> None:

@@ -127,6 +127,8 @@ REFUSALS: dict[str, tuple[str, list[Header], dict[str, Any]]] = {
         [],
         {"status": 404, "code": "NOT_FOUND", "reason": "not_found"},
     ),
+    "a handler that closes": ("closes-at-once", [], {"status": 403, "code": "FORBIDDEN", "reason": "forbidden"}),
+    "a handler that returns": ("returns-at-once", [], {"status": 500, "code": "PANIC", "reason": "panic"}),
     "a handler that fails": (
         "fails-at-once",
         [],
@@ -140,10 +142,11 @@ TEMPLATES = {"declines/ada": "/sockets/declines/<name>"}
 async def test_a_refusal_is_one_line(settings: TestSettings, serving: Serving, name: str) -> None:
     path, headers, expected = REFUSALS[name]
     async with watched(settings, serving) as it:
-        await answer_to(it.place, f"/sockets/{path}?page={CANARY}", *headers)
+        answer = await answer_to(it.place, f"/sockets/{path}?page={CANARY}", *headers)
         line = await it.line("websocket_refused")
         line.pop("caller", None)
 
+    assert (answer.status, answer.code) == (expected["status"], expected["code"])
     assert line == {"route": TEMPLATES.get(path, f"/sockets/{path}"), **expected}
     assert not [line for line in it.logs if line["event"] in {"websocket_opened", "websocket_closed", "request"}]
     assert CANARY not in str(it.logs)
