@@ -23,11 +23,16 @@ START_LIMIT = 20.0  # seconds
 
 @dataclass(frozen=True)
 class Server:
-    """One that runs; `ways` are the paths at which a broadcast within the process can be asked for, by their names."""
+    """One that runs.
+
+    `ways` are the paths at which a broadcast within the process can be asked for, by their names. A client hears what
+    is pushed from the first message on that holds `ready`.
+    """
 
     url: str
     pid: int
     ways: dict[str, str]
+    ready: bytes
 
 
 class Contestant(Protocol):
@@ -54,7 +59,7 @@ async def plinth(settings: TestSettings, clients: int) -> AsyncIterator[Server]:
     async with launch_app(settings, *options, module="bench.socket_routes") as app:
         url = f"http://127.0.0.1:{port}"
         await eventually(lambda: _answers(url), within=START_LIMIT)
-        yield Server(url, app.pid, {"": "/bench/broadcast"})
+        yield Server(url, app.pid, {"": "/bench/broadcast"}, b'"subscribed"')
 
 
 @asynccontextmanager
@@ -72,7 +77,7 @@ async def starlette(settings: TestSettings, _: int) -> AsyncIterator[Server]:
         url = f"http://127.0.0.1:{port}"
         await eventually(lambda: _answers(url), within=START_LIMIT)
         ways = {way: f"/bench/broadcast?way={way}" for way in ("sequential", "gather")}
-        yield Server(url, process.pid, ways)
+        yield Server(url, process.pid, ways, b'"welcome"')
     finally:
         process.kill()
         await process.wait()

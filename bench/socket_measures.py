@@ -61,13 +61,13 @@ class Trigger:
 async def measure(server: Server, clients: int) -> Figures:
     """Everything, in an order in which nothing spoils what follows."""
     process = psutil.Process(server.pid)
-    warm = Crowd(server.url)
+    warm = Crowd(server.url, ready=server.ready)
     await warm.join(WARM_UP)
     for path in (*server.ways.values(), "/bench/publish"):
         await _push(warm, server.url + path, 0)
     await warm.leave()
 
-    crowd, empty = Crowd(server.url), process.memory_info().rss
+    crowd, empty = Crowd(server.url, ready=server.ready), process.memory_info().rss
     spent = cpu(process)
     seconds = await crowd.join(clients)
     await asyncio.sleep(SETTLE)

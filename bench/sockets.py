@@ -44,7 +44,7 @@ class Line:
 LINES = (
     Line("memory of a client, idle", "idle", "KiB"),
     Line("memory of a client, after broadcasts", "pushed", "KiB"),
-    Line("connects, up to the first message", "connects", "a second", 0),
+    Line("connects, until pushes are heard", "connects", "a second", 0),
     Line("  the server's CPU for each", "connect cpu", "us", 0),
     Line("broadcast until the last has it", "broadcast", "ms"),
     Line("publish through Redis, the same", "publish", "ms"),

@@ -35,7 +35,7 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 class Client(asyncio.Protocol):
-    """One of them. `heard` is called with itself and each text; `ready` is done with the first one."""
+    """One of them; `ready` is done when it is in."""
 
     __slots__ = ("asked_at", "close_code", "crowd", "number", "ready", "rest", "transport", "upgraded")
 
@@ -84,7 +84,7 @@ class Client(asyncio.Protocol):
 
     def _take(self, opcode: int, payload: bytes) -> None:
         if opcode == TEXT:
-            if not self.ready.done():
+            if not self.ready.done() and self.crowd.ready in payload:
                 self.ready.set_result(None)
             self.crowd.heard(self, payload)
         elif opcode == PING:
@@ -117,11 +117,15 @@ class Crowd:
         *,
         headers: Callable[[int], Mapping[str, str]] = lambda _: {},
         greeting: bytes = b"",
+        ready: bytes = b"",
     ) -> None:
-        """`headers` are those of the handshake of each client, by its number; `greeting` is what it sends first."""
+        """`headers` are those of the handshake of each client, by its number; `greeting` is what it sends first.
+
+        It is in when it hears a text that holds `ready`.
+        """
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 0
-        self.path, self.headers, self.greeting = path, headers, greeting
+        self.path, self.headers, self.greeting, self.ready = path, headers, greeting, ready
         self.heard: Callable[[Client, bytes], None] = ignore
         self.clients: list[Client] = []
         self.closed: Counter[int] = Counter()
@@ -133,7 +137,7 @@ class Crowd:
         return HANDSHAKE.format(target=self.path, host=f"{self.host}:{self.port}", headers=headers).encode()
 
     async def join(self, count: int) -> float:
-        """Open so many more; return the seconds until each had its first message. Raises what went wrong with one."""
+        """Open so many more; return the seconds until each was in. Raises what went wrong with one."""
         numbers = iter(range(len(self.clients), len(self.clients) + count))
         began = perf_counter()
 

@@ -42,8 +42,8 @@ async def settled(app: AppProcess) -> int:
 
 
 async def crowded(app: AppProcess, clients: int = CLIENTS) -> Crowd:
-    """All of them, each welcomed."""
-    crowd = Crowd(app.url)
+    """All of them, each hearing what is pushed."""
+    crowd = Crowd(app.url, ready=b'"subscribed"')
     await crowd.join(clients)
     return crowd
 
