@@ -176,18 +176,23 @@ class Fanout:
         self._link = link
         self._changed.clear()
         self._subscribed.clear()
-        for wanted in self._wanted.values():
-            wanted.settled.clear()
+        self._forget_positions()
         self._change(*self._wanted)
 
     def _end(self) -> None:
         self._link = None
         self.connected = False
         self._observer.connected(is_so=False)
+        self._forget_positions()
+        for wanted in self._wanted.values():
+            wanted.settled.set()
+
+    def _forget_positions(self) -> None:
+        """Their listeners are told of a new one as soon as it is known."""
         for wanted in self._wanted.values():
             wanted.missed |= wanted.position is not None
             wanted.position = None
-            wanted.settled.set()
+            wanted.settled.clear()
 
     async def _catch_up(self, link: Link) -> None:
         """Hear and know everything that is wanted by now, and see Redis answer."""
@@ -268,19 +273,18 @@ class Fanout:
             log.warning("realtime_malformed", channel=channel.decode())
             return
         if isinstance(said, Control):
-            await self._obey(said)
+            self._obey(said)
         elif topic is not None and (wanted := self._wanted.get(topic)) and wanted.position:
             await self._receive(topic, wanted, wanted.position, said)
 
-    async def _obey(self, control: Control) -> None:
+    def _obey(self, control: Control) -> None:
         for who in control.sign_outs:
             self._receiver.disconnect(who.user_id, who.credential)
         if control.review:
             self._receiver.review_now()
         if control.resync:
-            for topic, wanted in tuple(self._wanted.items()):
-                if wanted.position:
-                    await self._resync(topic, wanted, wanted.position)
+            self._forget_positions()
+            self._change(*self._wanted)
 
     async def _receive(self, topic: str, wanted: _Wanted, last: Position, message: Message) -> None:
         if message.kind is Kind.RESYNC:

@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis as Client
 from structlog.testing import capture_logs
 
-from app.core.realtime import Channels, Publisher, open_publisher
+from app.core.realtime import Channels, Position, Publisher, open_publisher
+from app.core.realtime.counting import position_command, positions
 from app.core.realtime.messages import Control, Kind, Message, SignOut
 from app.core.realtime.owed import MOST
 from app.core.realtime.publisher import LAST_TRY, MAX_DATA
@@ -155,6 +156,12 @@ async def publishing(settings: TestSettings, url: str, counts: Counts) -> AsyncI
         yield publisher
 
 
+async def look(url: str, topic: str) -> list[Position]:
+    async with Client.from_url(url) as client:
+        command = position_command(Channels(url), [topic])
+        return positions(await client.execute_command(*command))  # type: ignore[no-untyped-call]
+
+
 @asynccontextmanager
 async def unreachable(server: RedisServer) -> AsyncIterator[tuple[Proxy, str]]:
     """Can be cut for the publisher alone, so that nothing is said before somebody hears it."""
@@ -245,6 +252,7 @@ class TestFaults:
         self, settings: TestSettings, own_redis: RedisServer, counts: Counts
     ) -> None:
         async with unreachable(own_redis) as (proxy, url), publishing(settings, url, counts) as publisher:
+            [before] = await look(own_redis.url, "a:0")
             proxy.cut()
             for number in range(MOST + 1):
                 await publisher.publish(f"a:{number}", {})
@@ -253,8 +261,10 @@ class TestFaults:
                 proxy.heal()
                 await eventually(lambda: ear.controls, within=BACK)
 
+        [after] = await look(own_redis.url, "a:0")
         assert ear.controls == [Control(review=True, resync=True)]
         assert ear.messages == []
+        assert after.epoch != before.epoch  # who was away meanwhile sees it, too
 
     async def test_exactly_as_many_as_can_be_told_apart_are_announced_each(
         self, settings: TestSettings, own_redis: RedisServer, counts: Counts

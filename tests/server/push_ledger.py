@@ -20,9 +20,10 @@ import httpx
 
 from tests.harness.app_process import AppProcess
 from tests.harness.talking import Frame, Talk, talking
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, lateness
 
 PACE = 0.01  # seconds between two pushes of one writer
+POLL = 0.01
 PATIENCE = 30.0
 
 
@@ -112,6 +113,14 @@ def _position(frame: Frame) -> tuple[str, int]:
     return frame["epoch"], frame["seq"]
 
 
+@dataclass(frozen=True)
+class Resumption:
+    """How long it took until all heard again, and how much of it a busy machine kept this very process waiting."""
+
+    seconds: float
+    stolen: float
+
+
 class Ledger:
     """Writers and readers on every instance, for as long as the block runs."""
 
@@ -136,14 +145,17 @@ class Ledger:
     def stop_writing(self) -> None:
         self._stop.set()
 
-    async def resumed(self, since: float) -> float:
-        """Wait until every reader hears what is pushed after `since`; give how many seconds the last one took."""
+    async def resumed(self, since: float) -> Resumption:
+        """Wait until every reader hears what is pushed after `since`."""
+        stolen, deadline = 0.0, since + PATIENCE
+        while (read := self._read_since(since)) is None:
+            assert time.monotonic() < deadline, f"nothing was heard for {PATIENCE:g} s"
+            stolen += await lateness(POLL)
+        return Resumption(read - since, stolen)
 
-        def heard() -> float | None:
-            times = [time for reader in self.readers if (time := reader.heard_since(since)) is not None]
-            return max(times) if len(times) == len(self.readers) else None
-
-        return (await eventually(heard, within=PATIENCE) or 0) - since
+    def _read_since(self, moment: float) -> float | None:
+        times = [read for reader in self.readers if (read := reader.heard_since(moment)) is not None]
+        return max(times) if len(times) == len(self.readers) else None
 
     async def some_calm(self, pushes: int = 20) -> None:
         """Let Redis take some more pushes before the next fault."""

@@ -11,6 +11,7 @@ from redis.asyncio import Redis as Client
 from structlog.testing import capture_logs
 
 from app.core.realtime import Channels, Position, Publisher, open_publisher
+from app.core.realtime.counting import begin_era
 from app.core.realtime.messages import Control, state_key
 from app.core.redis import Redis, open_redis
 from app.sockets.fanout import Fanout
@@ -294,6 +295,29 @@ async def test_sign_outs_and_what_is_owed_to_all_reach_everybody(
     assert (recorder.reviews, other.reviews) == (reviews[0] + 1, reviews[1] + 1)
     assert {each.topic for each in recorder.told} == {each.topic for each in other.told} == {"a", "b"}
     assert recorder.resyncs == 2
+
+
+async def test_an_era_that_begins_is_announced_with_the_positions_of_the_new_one(
+    fanout: Fanout, publisher: Publisher, recorder: Recorder, redis: Redis
+) -> None:
+    topics = [f"t:{number}" for number in range(250)]
+    before = {topic: await fanout.want(topic) for topic in topics}
+
+    await begin_era(redis)
+    await redis.execute("PUBLISH", Channels(redis.settings.url.reveal()).control, Control(resync=True).dump())
+    await eventually(lambda: len(recorder.told) == len(topics), within=WITHIN)
+    await publisher.publish("t:0", {})
+    await eventually(lambda: recorder.events("t:0"), within=WITHIN)
+
+    after = {topic: recorder.announced(topic)[0].position for topic in topics}
+    assert all(_epoch(before[topic]) != after[topic].epoch for topic in topics)
+    assert recorder.events("t:0") == [Event("t:0", _next(after["t:0"]), {})]
+    assert len(recorder.told) == len(topics) + 1
+
+
+def _epoch(position: Position | None) -> str:
+    assert position
+    return position.epoch
 
 
 async def test_what_no_publisher_of_ours_has_sent_is_logged_and_passed_over(

@@ -10,15 +10,18 @@ from app.core.realtime.messages import Channels, Kind, Position, state_key
 from app.core.redis import Redis, Value
 
 DAY = 86_400  # seconds that a position is kept after its last use
+ERA = "realtime:era"
 
 # One hash per topic: `epoch`, `seq`, and `run`, the process of Redis that counts. A process that took over (a restart,
 # a replica) may have lost the last of what was counted and would give the same numbers again, to other messages: a
-# client that was away meanwhile would think that it has them. So an epoch ends with its process.
+# client that was away meanwhile would think that it has them. So an epoch ends with its process, and all of them end
+# with an era, when there is too much to announce for each topic alone.
 #
 # ARGV: an epoch for whoever needs one, a kind (empty: only look), the data, then the channel of each key.
 SCRIPT = """
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+run = run .. ':' .. (redis.call('GET', 'ERA') or '')
 local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
 local positions = {}
@@ -38,7 +41,7 @@ for i, key in ipairs(KEYS) do
   positions[i] = {epoch, seq}
 end
 return positions
-""".replace("DAY", str(DAY))
+""".replace("DAY", str(DAY)).replace("ERA", ERA)
 
 DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()  # the name under which Redis keeps it
 
@@ -60,6 +63,11 @@ async def count_and_publish(
             raise
         # It has forgotten the script: started anew, or never told.
         await redis.execute("EVAL", SCRIPT, *arguments)
+
+
+async def begin_era(redis: Redis) -> None:
+    """End all epochs: nobody who was away can think that nothing was missed. Raises as `count_and_publish` does."""
+    await redis.execute("INCR", ERA)
 
 
 def position_command(channels: Channels, topics: Sequence[str]) -> tuple[Argument, ...]:

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from app.core import json
-from app.core.realtime.counting import count_and_publish
+from app.core.realtime.counting import begin_era, count_and_publish
 from app.core.realtime.messages import EVERYONE, Channels, Control, Kind, SignOut, is_topic, user_topic
 from app.core.realtime.owed import Owed
 from app.core.redis import Redis, RedisUnavailable
@@ -137,6 +137,8 @@ class Publisher:
     async def _pay(self) -> None:
         """Sign-outs first, and what has grown beyond telling apart before the rest."""
         with self._sign_outs.paying_everything() as review, self._topics.paying_everything() as resync:
+            if resync:
+                await begin_era(self._redis)
             if review or resync:
                 await self._control(Control(review=review, resync=resync))
         while self._sign_outs:
