@@ -412,6 +412,61 @@ async def test_nothing_is_left_after_close(speaker: Speaker, client: Client, mom
     assert await client.detail("closed") == {"code": 1000, "reason": "closed by the page"}
 
 
+async def test_no_listener_of_the_page_is_left_after_close(client: Client) -> None:
+    await client.run("""{
+      window.signals = [];
+      const add = EventTarget.prototype.addEventListener;
+      EventTarget.prototype.addEventListener = function (kind, action, options) {
+        if (["online", "visibilitychange"].includes(kind)) window.signals.push(options.signal);
+        return add.call(this, kind, action, options);
+      };
+    }""")
+    await client.connect()
+    await client.reaches("connecting", "open")
+    ended = "window.signals.map((signal) => signal.aborted)"
+    before = await client.run(ended)
+
+    await client.run("window.realtime.close()")
+
+    assert (before, await client.run(ended)) == ([False, False], [True, True])
+
+
+async def test_a_ticket_that_comes_after_close_opens_nothing(speaker: Speaker, client: Client) -> None:
+    await client.run(COUNT_TIMERS)
+    await client.connect("{ ticket: () => new Promise((give) => { window.give = give; }) }")
+    await eventually(lambda: client.run("!!window.give"), within=10)
+
+    await client.run("window.realtime.close()")
+    await client.run("window.give('too late')")
+    await client.run("new Promise((done) => queueMicrotask(done))")
+
+    assert client.page.told("Network.webSocketCreated") == []
+    assert speaker.paths == []
+    assert await client.run("window.due.size") == 0
+
+
+async def test_a_page_that_closes_as_it_hears_of_its_return_is_told_no_loss(speaker: Speaker, client: Client) -> None:
+    await client.run(COUNT_TIMERS)
+    await listens(client)
+    await client.run(f"""
+      window.leave();
+      window.realtime.subscribe("{ORDERS}", {{ event() {{
+        window.realtime.subscribe("{ORDERS}", {{ ready: () => window.realtime.close() }});
+      }} }});
+    """)
+    await eventually(lambda: len(speaker.heard[0]) == 3, within=10)
+
+    speaker.positions[ORDERS] = ("one", 9)
+    await client.run("queueMicrotask = () => {}")  # the second one is not ready before the return
+    await speaker.say({"type": "event", "topic": ORDERS, "seq": 1, "data": "seen"})
+    await eventually(lambda: has_told(client, "event", ORDERS, "seen", 1), within=10)
+    speaker.cut()
+
+    await client.reaches("connecting", "open", "waiting", "connecting", "open", "closed")
+    assert await client.run("window.due.size") == 0
+    assert await client.told("resync") == []
+
+
 async def test_a_callback_that_throws_or_closes_stops_nothing_else(speaker: Speaker, client: Client) -> None:
     await client.run(COUNT_TIMERS)
     await client.connect()
