@@ -9,6 +9,7 @@ from quart import Blueprint, request, websocket
 
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.feature import Feature
+from app.sockets.frames import encode
 from app.sockets.wire import wire_of
 from app.web import PUBLIC, endpoint
 from tests.harness import fault_routes
@@ -90,6 +91,27 @@ async def late() -> None:
     """Thinks for a minute before it accepts."""
     await asyncio.sleep(60)
     await websocket.accept()
+
+
+@routes.websocket("/mixed")
+@endpoint(PUBLIC)
+async def mix() -> None:
+    """Sends a hundred numbers, the even ones as handlers do and the odd ones as the service does, and closes."""
+    wire = wire_of(websocket.scope)
+    assert wire is not None
+    wire.write(encode("before it is open"))
+    await websocket.accept()
+    gone: list[str] = []
+    wire.on_gone(lambda: gone.append("gone"))
+    for number in range(0, 100, 2):
+        await websocket.send(str(number))
+        wire.write(encode(str(number + 1)))
+    wire.close(4000, "done")
+    wire.write(encode("behind the close frame"))
+    wire.close(4001)
+    told["mixed"] = {"open": wire.is_open, "code": wire.close_code, "sent": wire.sent, "gone": gone}
+    await websocket.receive()
+    told["mixed"]["went on"] = True
 
 
 @routes.websocket("/no")
