@@ -38,6 +38,12 @@ def _full() -> Metrics:
     metrics.database.queried("select_note", "ok", 0.001)
     metrics.redis.commanded("GET", "ok", 0.001)
     metrics.spans.exported("sent", 3)
+    metrics.sockets.refused("origin")
+    metrics.sockets.closed(1000)
+    metrics.sockets.dropped("slow")
+    metrics.sockets.faulty("BAD_REQUEST")
+    metrics.sockets.published("ok")
+    metrics.sockets.delivered(0.001)
     return metrics
 
 
