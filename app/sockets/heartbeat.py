@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 TICK = 0.25  # seconds between looks; a peer may be given up so much later than asked for
 LOOKS = 4  # at least so many within the shortest time that is watched
+BUSY = 1.0  # seconds between two looks of a process that is only busy; what is above that, it did not live through
 SLICE = 500  # wires, after which others have their turn: under a millisecond
 
 
@@ -53,6 +54,8 @@ class Heartbeat:
         self.timeout = settings.heartbeat_timeout
         self.send_timeout = settings.send_timeout
         self.tick = min(TICK, self.interval / LOOKS, self.send_timeout / LOOKS)
+        shortest = min(self.timeout - self.interval, self.send_timeout)
+        self.most = max(2 * self.tick, min(BUSY, shortest / LOOKS))  # that one look may count against a peer
         self.wires = wires
         self.observer = observer
         self.clock = clock
@@ -71,7 +74,7 @@ class Heartbeat:
     async def look(self) -> None:
         """Look at every wire once."""
         now = self.clock.monotonic()
-        lived, self._looked = min(now - self._looked, 2 * self.tick), now
+        lived, self._looked = min(now - self._looked, self.most), now
         before, self._watched = self._watched, {}
         dropped: Counter[str] = Counter()
         for number, wire in enumerate(tuple(self.wires), 1):
