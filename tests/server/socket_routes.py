@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -49,11 +50,15 @@ async def late() -> None:
 @routes.websocket("/stubborn")
 @endpoint(PUBLIC)
 async def stubborn() -> None:
-    """A handler that hears nothing of the end of its socket, for `?seconds=`."""
+    """A handler that takes a second to notice that it is cancelled, and then needs `?seconds=` to clear up."""
     await websocket.accept()
     try:
         await websocket.receive()
     finally:
+        deaf_until = time.monotonic() + 1
+        while (left := deaf_until - time.monotonic()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
         await asyncio.sleep(float(websocket.args["seconds"]))
 
 
