@@ -1,7 +1,7 @@
 """One WebSocket on the wire: its handshake, its frames, its limits and its end.
 
-With `protocol`, `inbox` and `engine` the only place that touches private names of Hypercorn and wsproto: pinned, and
-held by contract tests.
+With its neighbours the only place that touches private names of Hypercorn and wsproto: pinned, and held by contract
+tests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import BytesIO, StringIO
 from typing import Any
 
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
@@ -26,6 +25,7 @@ from app.core.errors import Panic
 from app.core.settings.sections import WebSocket
 from app.server.answers import KINDS, answer, request_id_of
 from app.server.inbox import Inbox, InboxTasks
+from app.server.messages import Assembly, IdleFrames, TooBig, is_crumb
 from app.sockets.wire import WIRE, CloseCode, Wire
 
 LINK = "plinth.link"  # in the state of a connection, until a stream takes it
@@ -33,9 +33,6 @@ CLOSE_DEADLINE = 1.0  # seconds for a peer to answer our close frame, and to tak
 
 UNSENT = 16 * 1024  # bytes that the kernel holds of one peer, beside those on their way
 TURN = 64  # frames, after which others have theirs
-# Frames that bring nothing along (pings, pongs, crumbs of a message) at once, and of which so many a second come back.
-IDLE_FRAMES, IDLE_FRAME_RATE = 1000, 100
-CRUMB = 128  # bytes; a fragment of fewer counts among them
 
 
 @dataclass(slots=True)
@@ -59,10 +56,6 @@ class Accepted(Handshake):
 ACCEPTED = Accepted()
 
 
-class TooBig(Exception):
-    """The message is larger than allowed."""
-
-
 class WebsocketStream(WSStream):
     """Hypercorn's stream, which is also the `Wire` of its socket.
 
@@ -75,12 +68,13 @@ class WebsocketStream(WSStream):
 
     # Beside Hypercorn's attributes, which are few enough to share the keys of their dict.
     __slots__ = (
-        *("_begun", "_calls", "_counted", "_deadline", "_heard", "_idle_frames", "_inbox", "_is_blocked", "_is_deaf"),
-        *("_loop", "_size", "_written", "close_code", "link", "received", "sent"),
+        *("_assembly", "_calls", "_deadline", "_heard", "_idle_frames", "_inbox", "_is_blocked", "_is_deaf", "_loop"),
+        *("_written", "close_code", "link", "received", "sent"),
     )
 
     link: Link
     close_code: int | None
+    _assembly: Assembly
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401  (Hypercorn's own, handed on)
         super().__init__(*args)
@@ -94,10 +88,7 @@ class WebsocketStream(WSStream):
         self._is_blocked = False  # by a handler that takes nothing
         self._is_deaf = False  # what comes is no concern of anybody's any more
         self._written = 0  # bytes
-        self._begun: BytesIO | StringIO | None = None  # a message of which some has come
-        self._size = 0  # bytes of it
-        self._idle_frames = 0.0
-        self._counted = self._heard  # when, last
+        self._idle_frames = IdleFrames(self._heard)
         self._calls: list[Callable[[], object]] | None = []
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -174,6 +165,7 @@ class WebsocketStream(WSStream):
         state: dict[str, Any] = dict(event.state)
         self.link = state.pop(LINK)
         self.link.stream = self
+        self._assembly = Assembly(self.link.settings.message_limit)
         self.task_group = InboxTasks(self.task_group, self._inbox)  # type: ignore[assignment]  # all that it is used for
         await super().handle(replace(event, state=ConnectionState({**state, WIRE: self})))
 
@@ -239,15 +231,18 @@ class WebsocketStream(WSStream):
             await self._read(data)
 
     async def _read(self, data: bytes) -> None:
-        self.connection.receive_data(data)
-        for number, event in enumerate(self.connection.events(), 1):
-            await self._on(event)
-            if self._is_deaf:
-                return
-            if number % TURN == 0:
-                await asyncio.sleep(0)
-        if self._announces_too_much():
-            await self._fail(CloseCode.MESSAGE_TOO_BIG, TooBig.__doc__)
+        try:
+            self.connection.receive_data(data)
+            for number, event in enumerate(self.connection.events(), 1):
+                await self._on(event)
+                if self._is_deaf:
+                    return
+                if number % TURN == 0:
+                    await asyncio.sleep(0)
+            if self.close_code is None:
+                self._assembly.check(self.connection)
+        except TooBig as error:
+            await self._fail(CloseCode.MESSAGE_TOO_BIG, error.__doc__)
 
     async def _on(self, event: Event) -> None:
         if isinstance(event, CloseConnection):
@@ -262,44 +257,17 @@ class WebsocketStream(WSStream):
             await self._count_idle_frame()
 
     async def _on_part(self, part: Message[Any]) -> None:
-        try:
-            message = self._joined(part)
-        except TooBig as error:
-            await self._fail(CloseCode.MESSAGE_TOO_BIG, error.__doc__)
-            return
+        message = self._assembly.add(part)
         if message is not None:
             self.received += 1
             is_text = isinstance(message, str)
             await self._deliver(message if is_text else None, None if is_text else message)
-        elif part.frame_finished and len(part.data) < CRUMB:
+        elif is_crumb(part):
             await self._count_idle_frame()
 
-    def _joined(self, part: Message[Any]) -> Any:  # noqa: ANN401  (str or bytes)
-        """The whole message, once it is."""
-        data = part.data
-        self._size += len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
-        if self._size > self.link.settings.message_limit:
-            raise TooBig
-        if not part.message_finished:
-            if self._begun is None:
-                self._begun = StringIO() if isinstance(data, str) else BytesIO()
-            self._begun.write(data)
-            return None
-        if self._begun is not None:
-            self._begun.write(data)
-            data = self._begun.getvalue()
-        self._begun, self._size = None, 0
-        return data
-
-    def _announces_too_much(self) -> bool:
-        """Said of a frame's length before the frame itself: there is no need to wait for it."""
-        if self.close_code is not None:
-            return False
-        decoder = self.connection._proto._frame_decoder  # noqa: SLF001  (see the contract tests)
-        header = decoder.header
-        if header is None or header.opcode.iscontrol():
-            return False
-        return self._size + header.payload_len - decoder.payload_consumed > self.link.settings.message_limit
+    async def _count_idle_frame(self) -> None:
+        if self._idle_frames.are_too_many(self._heard):
+            await self._fail(CloseCode.POLICY_VIOLATION, "too many frames without a message")
 
     async def _deliver(self, text: str | None, data: bytes | None) -> None:
         put = self._inbox.put({"type": "websocket.receive", "bytes": data, "text": text})
@@ -314,12 +282,6 @@ class WebsocketStream(WSStream):
             await self._fail(CloseCode.TRY_AGAIN_LATER, "messages are not taken")
         finally:
             self._is_blocked, self._heard = False, self._loop.time()
-
-    async def _count_idle_frame(self) -> None:
-        passed, self._counted = self._heard - self._counted, self._heard
-        self._idle_frames = max(0.0, self._idle_frames - passed * IDLE_FRAME_RATE) + 1
-        if self._idle_frames > IDLE_FRAMES:
-            await self._fail(CloseCode.POLICY_VIOLATION, "too many frames without a message")
 
     async def _on_close(self, event: CloseConnection) -> None:
         """Answer it, unless it is an answer; wsproto says what it cannot read in the same event."""
