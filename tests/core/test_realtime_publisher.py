@@ -259,10 +259,10 @@ class TestFaults:
                 await publisher.disconnect(str(number))
             async with hearing(own_redis.url) as ear:
                 proxy.heal()
-                await eventually(lambda: ear.controls, within=BACK)
+                await eventually(lambda: len(ear.controls) == 2, within=BACK)
 
         [after] = await look(own_redis.url, "a:0")
-        assert ear.controls == [Control(review=True, resync=True)]
+        assert ear.controls == [Control(resync=True), Control(review=True)]
         assert ear.messages == []
         assert after.epoch != before.epoch  # who was away meanwhile sees it, too
 

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 MAX_DATA = 65_536  # bytes of JSON
 BATCH = 100  # topics of one announcement: Redis serves nobody else meanwhile
 PAY_EVERY = 0.1  # seconds between two tries to say what is owed
+# Seconds for which Redis is back before sign-outs are said: nobody repeats them for an instance that connects later. (A
+# topic is announced to it anyway.) An instance tries at least each half second.
+SETTLED = 1.0
 LAST_TRY = 1.0  # seconds that closing may take for it
 
 
@@ -98,15 +101,18 @@ class Publisher:
         await self._redis.execute("PUBLISH", self._channels.control, control.dump())
 
     async def run(self) -> None:
-        """Say what is owed as soon as Redis answers again, until cancelled or closed."""
+        """Say what is owed once Redis answers again, until cancelled or closed."""
+        answers = 0  # looks in a row at which Redis was there
         while not self._closed:  # before Python 3.12 the client library may lose a cancellation
             await self._owing.wait()
-            if self._redis.is_up:
-                await self._try_to_pay()
+            answers = answers + 1 if self._redis.is_up else 0
+            if answers:
+                await self._try_to_pay(sign_outs=answers * PAY_EVERY >= SETTLED)
             if self._owes:
                 await asyncio.sleep(PAY_EVERY)
             else:
                 self._owing.clear()
+                answers = 0
 
     def stop(self) -> None:
         """Let `run` come to its end."""
@@ -119,7 +125,8 @@ class Publisher:
         with suppress(Exception):
             async with asyncio.timeout(LAST_TRY):
                 await self._redis.check()  # past the breaker: it may be back without a probe having asked
-                await self._pay()
+                await self._pay_sign_outs()
+                await self._pay_topics()
         if self._owes:
             log.warning("realtime_owed", topics=_amount(self._topics), sign_outs=_amount(self._sign_outs))
 
@@ -127,26 +134,31 @@ class Publisher:
     def _owes(self) -> bool:
         return bool(self._topics or self._sign_outs)
 
-    async def _try_to_pay(self) -> None:
+    async def _try_to_pay(self, *, sign_outs: bool) -> None:
         try:
-            await self._pay()
+            await self._pay_topics()
+            if sign_outs:
+                await self._pay_sign_outs()
         except Exception as error:
             if not _is_from_redis(error):
                 log.exception("realtime_owed_failed")
 
-    async def _pay(self) -> None:
-        """Sign-outs first, and what has grown beyond telling apart before the rest."""
-        with self._sign_outs.paying_everything() as review, self._topics.paying_everything() as resync:
+    async def _pay_topics(self) -> None:
+        with self._topics.paying_everything() as resync:
             if resync:
                 await begin_era(self._redis)
-            if review or resync:
-                await self._control(Control(review=review, resync=resync))
-        while self._sign_outs:
-            with self._sign_outs.paying(BATCH) as sign_outs:
-                await self._control(Control(tuple(sign_outs)))
-        while self._topics:
+                await self._control(Control(resync=True))
+        while len(self._topics):
             with self._topics.paying(BATCH) as topics:
                 await count_and_publish(self._redis, self._channels, Kind.RESYNC, topics)
+
+    async def _pay_sign_outs(self) -> None:
+        with self._sign_outs.paying_everything() as review:
+            if review:
+                await self._control(Control(review=True))
+        while len(self._sign_outs):
+            with self._sign_outs.paying(BATCH) as sign_outs:
+                await self._control(Control(tuple(sign_outs)))
 
 
 @asynccontextmanager
