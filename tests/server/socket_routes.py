@@ -50,12 +50,12 @@ async def late() -> None:
 @routes.websocket("/stubborn")
 @endpoint(PUBLIC)
 async def stubborn() -> None:
-    """A handler that takes a second to notice that it is cancelled, and then needs `?seconds=` to clear up."""
+    """A handler that hears of no end before its connection is gone, and then needs `?seconds=` to clear up."""
     await websocket.accept()
     try:
         await websocket.receive()
     finally:
-        deaf_until = time.monotonic() + 1
+        deaf_until = time.monotonic() + 1.8  # the peer has a second for its close frame
         while (left := deaf_until - time.monotonic()) > 0:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(left)
