@@ -29,7 +29,7 @@ from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 from tests.sockets.listening import Recorder, Resync, listening
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(60)]  # the stock client may hang for good
 
 WITHIN = 20.0  # seconds; a busy machine
 NOTICED = 2.0  # seconds in which a silent Redis is noticed
