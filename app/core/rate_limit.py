@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.redis import Redis, RedisUnavailable, Value
+from app.core.redis_script import Script
 
 SECOND = 1_000_000  # in the script's unit, which is that of Redis's TIME
 
@@ -19,7 +19,8 @@ SECOND = 1_000_000  # in the script's unit, which is that of Redis's TIME
 # request that is refused counts nowhere, else a client that keeps knocking would never get in again. Few of the
 # members that have left are dropped at a time, as nobody else is served meanwhile; one is enough for the decision.
 # A log from beyond the next window was written before the clock was set back, and would shut its caller out until then.
-SCRIPT = """
+TAKE = Script(
+    """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local passes, limit, left, wait = 1, 0, math.huge, 0
@@ -51,9 +52,8 @@ if passes == 1 then
 end
 return {passes, limit, math.max(left - passes, 0), wait}
 """
+)
 # The margin of 10 ms above: a key's expiry is counted in whole milliseconds.
-
-DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()  # the name under which Redis keeps it
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,7 @@ async def take(redis: Redis, windows: Sequence[Window]) -> Decision:
 async def _run(redis: Redis, windows: Sequence[Window]) -> Value:
     keys = [window.key for window in windows]
     sizes = [size for window in windows for size in (window.requests, window.per * SECOND)]
-    try:
-        return await redis.execute("EVALSHA", DIGEST, len(keys), *keys, *sizes)
-    except Exception as error:
-        if type(error).__name__ != "NoScriptError":  # by name: a start without Redis does not import its client
-            raise
-    # It has forgotten the script: started anew, or never told.
-    return await redis.execute("EVAL", SCRIPT, len(keys), *keys, *sizes)
+    return await TAKE.run(redis, keys, sizes)
 
 
 def _is_from_redis(error: Exception) -> bool:

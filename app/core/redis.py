@@ -145,8 +145,10 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
         settings.url.reveal(),
         max_connections=connections,
         timeout=limit,
-        socket_timeout=limit,
-        socket_connect_timeout=limit,
+        # None: each command has a deadline here. The library's own are `asyncio.wait_for`, which loses a cancellation
+        # now and then before Python 3.12.
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         driver_info=None,

@@ -92,7 +92,7 @@ class Drain:
             hub.manager.shutdown_all()
         for wire in staying:
             if wire.is_open:  # of a route that knows no hub
-                wire.close(CloseCode.SERVICE_RESTART, return_advice(self.reconnect_spread))
+                wire.close(CloseCode.SERVICE_RESTART, return_advice(self.reconnect_spread, delay=self.delay))
 
     async def _until(self, done: Callable[[], bool], deadline: float) -> bool:
         loop = asyncio.get_running_loop()

@@ -30,11 +30,11 @@ from hypercorn.typing import (
 )
 from quart import Quart
 
+from app.core.scope_state import ABORT
 from app.core.settings.sections import WebSocket
 from app.server.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol
 from app.server.websocket import LINK, Link, WebsocketStream, no_extensions
 from app.sockets.wire import Wire
-from app.web.recovery import ABORT
 
 READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
 HEAD = 5.0  # seconds from the first byte of a head, or from the connection's first moment, to the end of the head

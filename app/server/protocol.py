@@ -20,13 +20,13 @@ from hypercorn.typing import ConnectionState
 
 from app.core.errors import AppError, BadRequest, HeadersTooLarge, Panic, UriTooLong
 from app.core.ids import new_id
+from app.core.scope_state import ABORT
 from app.server.answers import KINDS, answer, request_id_of
 from app.server.upgraded import PASSED, UPGRADED, Upgraded
 from app.server.websocket import WebsocketStream
 from app.web.body import CONTINUE
 from app.web.heads import MOST_BYTES, MOST_TARGET
 from app.web.policy import MIB
-from app.web.recovery import ABORT
 from app.web.refusal import CLOSE
 
 log = structlog.get_logger(__name__)

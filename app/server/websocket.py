@@ -22,11 +22,12 @@ from wsproto.connection import ConnectionState as Side
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, Pong, TextMessage
 
 from app.core.errors import Panic
+from app.core.scope_state import WIRE
 from app.core.settings.sections import WebSocket
 from app.server.answers import KINDS, answer, request_id_of
 from app.server.inbox import Inbox, InboxTasks
 from app.server.messages import Assembly, IdleFrames, TooBig, is_crumb
-from app.sockets.wire import WIRE, CloseCode, Wire
+from app.sockets.wire import CloseCode, Wire
 
 LINK = "plinth.link"  # in the state of a connection, until a stream takes it
 CLOSE_DEADLINE = 1.0  # seconds for a peer to answer our close frame, and to take what was written before it

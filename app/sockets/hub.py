@@ -42,7 +42,11 @@ class Hub:
         settings = resources.settings
         self.resources = resources
         self.topics = topics
-        self.manager = Manager(resources.metrics.sockets, reconnect_spread=settings.websocket.reconnect_spread)
+        self.manager = Manager(
+            resources.metrics.sockets,
+            reconnect_spread=settings.websocket.reconnect_spread,
+            drain_delay=settings.server.drain_delay,
+        )
         self.fanout = Fanout(
             settings.redis,
             self,
@@ -149,6 +153,7 @@ async def _ask(reviewer: Reviewer, resources: Resources, credentials: Sequence[s
 async def open_hub(resources: Resources, topics: Topics, reviewer: Reviewer | None = None) -> AsyncIterator[Hub]:
     """A hub that hears what is pushed, for as long as the block runs."""
     hub = Hub(resources, topics, reviewer)
+    resources.realtime.on_sign_out(hub.disconnect)
     works = (("realtime, fan-out", hub.fanout.run), ("realtime, review", hub.review.run))
     tasks = [asyncio.create_task(_kept_up(name, work), name=name) for name, work in works]
     try:

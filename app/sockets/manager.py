@@ -13,18 +13,19 @@ from app.sockets.wire import CloseCode
 SLICE = 500  # writes, after which others have their turn: a few milliseconds
 
 
-def return_advice(spread: float) -> str:
-    """When a client of a process that stops is to come back: in some of the next `spread` seconds."""
-    return f"reconnect_after={uniform(0, spread):.2f}"  # noqa: S311  (it spreads a crowd, and guards nothing)
+def return_advice(spread: float, *, delay: float = 0.0) -> str:
+    """When a client of a process that stops is to come back: `delay` seconds from now, and some of `spread` more."""
+    return f"reconnect_after={delay + uniform(0, spread):.2f}"  # noqa: S311  (it spreads a crowd, and guards nothing)
 
 
 class Manager:
     """The connections of one process. Nothing here waits for a peer."""
 
-    def __init__(self, metrics: SocketMetrics, *, reconnect_spread: float) -> None:
-        """`reconnect_spread` is in seconds."""
+    def __init__(self, metrics: SocketMetrics, *, reconnect_spread: float, drain_delay: float = 0.0) -> None:
+        """Both in seconds; for `drain_delay` a balancer may still send those who return to this very process."""
         self._metrics = metrics
         self._spread = reconnect_spread
+        self._delay = drain_delay
         self._stopping = False
         self._by_id: dict[str, Connection] = {}
         self._by_user: dict[str, set[Connection]] = {}
@@ -123,7 +124,7 @@ class Manager:
         return len(leaving)
 
     def _send_away(self, connection: Connection) -> None:
-        connection.close(CloseCode.SERVICE_RESTART, return_advice(self._spread))
+        connection.close(CloseCode.SERVICE_RESTART, return_advice(self._spread, delay=self._delay))
 
 
 def _discard(index: dict[str, set[Connection]], key: str, connection: Connection) -> None:

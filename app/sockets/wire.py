@@ -10,8 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Protocol
 
-# In the `state` of a WebSocket's scope, where the server offers it.
-WIRE = "plinth.wire"
+from app.core.scope_state import WIRE
 
 
 class CloseCode(IntEnum):

@@ -27,12 +27,11 @@ from werkzeug.datastructures import Headers
 
 from app.core.database import translate
 from app.core.errors import AppError, ServiceUnavailable
+from app.core.scope_state import WIRE
 from app.web.errors import panic_response
 
 log = structlog.get_logger(__name__)
 
-# In a scope's `state`, where the server offers it: the connection of a WebSocket.
-WIRE = "plinth.wire"
 GRACE = 1.0  # seconds for a handler to come to its end when its peer has left in the middle of something
 
 # Close codes, RFC 6455.

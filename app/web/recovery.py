@@ -9,6 +9,7 @@ import structlog
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from app.core.errors import Panic
+from app.core.scope_state import ABORT
 from app.web.containment import is_cancelling
 from app.web.errors import log_panic
 from app.web.exchange import Exchange, exchange_of
@@ -16,8 +17,6 @@ from app.web.refusal import refuse
 
 log = structlog.get_logger(__name__)
 
-# In a scope's `state`, where the server offers it: drops the connection, so that no client takes a part for the whole.
-ABORT = "plinth.abort"
 INTERNAL_ERROR = 1011  # close code, RFC 6455
 
 

@@ -16,8 +16,8 @@ from hypercorn.typing import (
 )
 
 from app.core.errors import Forbidden, Panic
+from app.core.scope_state import WIRE
 from app.web.access_paths import path_of
-from app.web.containment import WIRE
 from app.web.errors import KINDS
 from app.web.exchange import Exchange, exchange_of
 

@@ -202,3 +202,18 @@ def test_topics_that_clash_end_the_start_and_name_their_features(settings: TestS
 
     with pytest.raises(WrongTopics, match="features shop and billing declare"):
         create_app(settings(), features, lifecycle=Lifecycle())
+
+
+async def test_a_sign_out_here_is_heard_here_also_while_redis_is_away(settings: TestSettings) -> None:
+    async with (
+        open_resources(settings("redis.url=redis://127.0.0.1:1/0"), Lifecycle()) as away,
+        open_hub(away, NEWS, allow_all) as hub,
+        served(hub, name="ada", caller=Caller("ada", credential="session:1")) as ada,
+        served(hub, name="bob", caller=Caller("bob", credential="session:2")) as bob,
+    ):
+        await eventually(lambda: hub.manager.connection_count() == 2, within=10)
+
+        taken = await away.realtime.disconnect("ada")
+
+        assert not taken, "Redis was away"
+        assert (ada.close_code, bob.close_code) == (1008, None)

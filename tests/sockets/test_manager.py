@@ -22,8 +22,8 @@ USERS = [None, "ada", "bob"]
 TOPICS = ["everyone", "user:ada", "orders:1", "orders:2"]
 
 
-def new_manager(*, spread: float = 0.0) -> Manager:
-    return Manager(SocketMetrics(CollectorRegistry()), reconnect_spread=spread)
+def new_manager(*, spread: float = 0.0, delay: float = 0.0) -> Manager:
+    return Manager(SocketMetrics(CollectorRegistry()), reconnect_spread=spread, drain_delay=delay)
 
 
 class Registry(RuleBasedStateMachine):
@@ -208,3 +208,13 @@ def test_a_connection_costs_less_than_two_kibibytes() -> None:
     tracemalloc.stop()
 
     assert used / wires < 2048
+
+
+def test_nobody_is_to_return_while_a_balancer_may_still_send_them_here() -> None:
+    manager = new_manager(spread=2.0, delay=3.0)
+    wires = [wire for _, wire in entered(manager, 100)]
+
+    manager.shutdown_all()
+
+    advice = [float(wire.reason.removeprefix("reconnect_after=")) for wire in wires]
+    assert 3.0 <= min(advice) < max(advice) <= 5.0

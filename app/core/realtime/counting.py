@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 
 from app.core.realtime.messages import Channels, Kind, Position, state_key
 from app.core.redis import Redis, Value
+from app.core.redis_script import Argument, Script
 
 DAY = 86_400  # seconds that a position is kept after its last use
 ERA = "realtime:era"
@@ -18,7 +18,8 @@ ERA = "realtime:era"
 # with an era, when there is too much to announce for each topic alone.
 #
 # ARGV: an epoch for whoever needs one, a kind (empty: only look), the data, then the channel of each key.
-SCRIPT = """
+COUNT = Script(
+    """
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
 run = run .. ':' .. (redis.call('GET', 'ERA') or '')
@@ -42,10 +43,7 @@ for i, key in ipairs(KEYS) do
 end
 return positions
 """.replace("DAY", str(DAY)).replace("ERA", ERA)
-
-DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()  # the name under which Redis keeps it
-
-Argument = bytes | str | int
+)
 
 
 async def count_and_publish(
@@ -55,14 +53,7 @@ async def count_and_publish(
 
     Raises `RedisUnavailable`, and Redis's own error where that is what it answers.
     """
-    arguments = _arguments(channels, kind.value, topics, data)
-    try:
-        await redis.execute("EVALSHA", DIGEST, *arguments)
-    except Exception as error:
-        if type(error).__name__ != "NoScriptError":  # by name: a start without Redis does not import its client
-            raise
-        # It has forgotten the script: started anew, or never told.
-        await redis.execute("EVAL", SCRIPT, *arguments)
+    await COUNT.run(redis, _keys(topics), _arguments(channels, kind.value, topics, data))
 
 
 async def begin_era(redis: Redis) -> None:
@@ -72,7 +63,7 @@ async def begin_era(redis: Redis) -> None:
 
 def position_command(channels: Channels, topics: Sequence[str]) -> tuple[Argument, ...]:
     """The command that answers with `positions` of these topics; a topic that has none gets its first."""
-    return ("EVAL", SCRIPT, *_arguments(channels, b"", topics, b""))
+    return ("EVAL", COUNT.text, len(topics), *_keys(topics), *_arguments(channels, b"", topics, b""))
 
 
 def positions(answer: Value) -> list[Position]:
@@ -80,7 +71,9 @@ def positions(answer: Value) -> list[Position]:
     return [Position(epoch.decode(), int(seq)) for epoch, seq in answer]
 
 
-def _arguments(channels: Channels, kind: bytes, topics: Sequence[str], data: bytes) -> tuple[Argument, ...]:
-    keys = [state_key(topic) for topic in topics]
-    names = [channels.of_topic(topic) for topic in topics]
-    return (len(keys), *keys, secrets.token_hex(8), kind, data, *names)
+def _keys(topics: Sequence[str]) -> list[str]:
+    return [state_key(topic) for topic in topics]
+
+
+def _arguments(channels: Channels, kind: bytes, topics: Sequence[str], data: bytes) -> list[Argument]:
+    return [secrets.token_hex(8), kind, data, *(channels.of_topic(topic) for topic in topics)]

@@ -26,6 +26,9 @@ SETTLED = 1.0
 LAST_TRY = 1.0  # seconds that closing may take for it
 
 
+OnSignOut = Callable[[str, str | None], None]
+
+
 class PublisherObserver(Protocol):
     """Metrics implement this; it must return at once and never raise."""
 
@@ -54,6 +57,7 @@ class Publisher:
         self._sign_outs = Owed[SignOut]()
         self._owing = asyncio.Event()
         self._closed = False
+        self._on_sign_out: list[OnSignOut] = []
 
     async def publish(self, topic: str, data: object) -> bool:
         """Push to whoever is subscribed to `topic`.
@@ -75,10 +79,17 @@ class Publisher:
     async def disconnect(self, user_id: str, credential: str | None = None) -> bool:
         """Close the user's sockets (1008), or only those opened with this credential.
 
-        False where Redis did not take it: they are closed once it answers again, or at the next review.
+        False where Redis did not take it: those of other instances are closed once it answers again, or at their next
+        review.
         """
+        for call in self._on_sign_out:
+            call(user_id, credential)
         sign_out = SignOut(user_id, credential)
         return await self._say(self._control(Control((sign_out,))), lambda: self._sign_outs.add(sign_out))
+
+    def on_sign_out(self, call: OnSignOut) -> None:
+        """Have `call` told of whom this process disconnects, without the way through Redis; it must return at once."""
+        self._on_sign_out.append(call)
 
     async def _publish(self, topic: str, data: bytes) -> bool:
         saying = count_and_publish(self._redis, self._channels, Kind.EVENT, [topic], data)
