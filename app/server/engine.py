@@ -92,6 +92,15 @@ class TrackedTCPServer(TCPServer):
                 link.stream.lost()
             if self.lingering:
                 self.lingering.cancel()
+            self._let_go(link)
+
+    def _let_go(self, link: Link) -> None:
+        """Cut the circles of references, in which a connection would stay until the garbage collector looks for it."""
+        link.stream = None
+        self.state = LifespanState({})
+        protocol = vars(self).pop("protocol", None)  # there is none where the peer had left before the first byte
+        if protocol is not None and isinstance(protocol.protocol, StrictProtocol):
+            protocol.protocol.let_go()
 
     async def _read_data(self) -> None:
         await super()._read_data()

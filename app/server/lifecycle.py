@@ -21,6 +21,7 @@ from app.feature import Feature
 from app.server.app import create_app, reviewer_of
 from app.server.drain import Drain
 from app.server.engine import Connections, loop_factory, run_engine
+from app.server.garbage import collect_less
 from app.server.listener import CannotListen, PortTaken, base_url, open_listener
 from app.server.signals import install_stop_signals
 from app.sockets.heartbeat import Heartbeat
@@ -140,6 +141,7 @@ async def _run_until_stopped(
     finishing: list[asyncio.Task[None]] = []
 
     async def stop_when_asked() -> None:
+        collect_less()
         lifecycle.phase = Phase.SERVING
         url = base_url(listener)
         log.info("server_listening", url=url)

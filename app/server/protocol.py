@@ -113,6 +113,11 @@ class StrictProtocol(H11Protocol):
             self.begun = True
             await self.send(HeadBegun())
 
+    def let_go(self) -> None:
+        """The connection has ended: hold on to nothing that holds on to this."""
+        self.connection_state.clear()
+        del self.send, self.task_group
+
     def _drop(self, size: int) -> None:
         """What still comes after the last answer is read so that the answer is not lost; but not without an end."""
         self.dropped += size

@@ -313,6 +313,8 @@ class WebsocketStream(WSStream):
         self._gone(CloseCode.ABNORMAL)
         if self._deadline:
             self._deadline.cancel()
+        del self.send, self.task_group, self.app_put  # each leads back to here
+        self.scope["state"].clear()
 
     def _end_in_time(self) -> None:
         if self._deadline is None:

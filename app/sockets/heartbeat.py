@@ -15,10 +15,10 @@ from app.sockets.wire import Wire
 
 log = structlog.get_logger(__name__)
 
-TICK = 0.25  # seconds between looks; a peer may be given up so much later than asked for
+TICK = 0.5  # seconds between looks; a peer may be given up so much later than asked for
 LOOKS = 4  # at least so many within the shortest time that is watched
 BUSY = 1.0  # seconds between two looks of a process that is only busy; what is above that, it did not live through
-SLICE = 500  # wires, after which others have their turn: under a millisecond
+SLICE = 100  # wires, after which others have their turn: a look at one takes some 3 microseconds
 
 
 class Observer(Protocol):
