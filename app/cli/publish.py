@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from dataclasses import replace
 
 import click
 
 from app.cli.context import CliContext, pass_context
 from app.core.exit_codes import ExitCode
 from app.core.settings import Settings
+
+PATIENCE = 2.0  # seconds; a person waits for longer than a request can
 
 
 @click.command()
@@ -50,5 +53,6 @@ async def _push(settings: Settings, topic: str, value: object) -> bool:
     from app.core.realtime import Publisher
     from app.core.redis import open_redis
 
-    async with open_redis(settings.redis) as redis:
+    patient = replace(settings.redis, timeout=max(settings.redis.timeout, PATIENCE))
+    async with open_redis(patient) as redis:
         return await Publisher(redis).publish(topic, value)

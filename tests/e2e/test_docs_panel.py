@@ -73,7 +73,7 @@ async def opened() -> AsyncIterator[AsyncExitStack]:
 
 @pytest.fixture
 def start(app_process: StartApp) -> StartApp:
-    return partial(app_process, module="tests.e2e.pushing")
+    return partial(app_process, "redis.timeout=5", module="tests.e2e.pushing")
 
 
 async def test_it_shows_what_arrives_and_breaks_no_policy(

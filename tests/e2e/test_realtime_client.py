@@ -29,7 +29,7 @@ ROOM, QUIET = "room:7", "room:quiet"
 @pytest.fixture
 def start(app_process: StartApp) -> StartApp:
     """Real processes with topics, which share a Redis."""
-    return partial(app_process, module="tests.e2e.pushing")
+    return partial(app_process, "redis.timeout=5", module="tests.e2e.pushing")
 
 
 async def push(app: AppProcess, topic: str, data: Any) -> None:

@@ -183,7 +183,7 @@ async def test_rules_let_in_whom_they_mean(app: AppProcess, ada: Talk, guest: Ta
 
 
 async def test_a_socket_subscribes_to_so_many_topics(app_process: StartApp) -> None:
-    app = await app_process("websocket.max_topics=2", module=MODULE)
+    app = await app_process("websocket.max_topics=2", PATIENT, module=MODULE)
     async with talking(app, "ada") as ada:
         for topic in ("news", "news:rome", "news:rome", "user:ada"):
             await ada.subscribe(topic)
@@ -197,7 +197,7 @@ async def test_a_socket_subscribes_to_so_many_topics(app_process: StartApp) -> N
 
 
 async def test_a_rule_has_the_time_of_a_request(app_process: StartApp) -> None:
-    app = await app_process("server.request_timeout=0.3", module=MODULE)
+    app = await app_process("server.request_timeout=0.3", PATIENT, module=MODULE)
     async with talking(app, "ada") as ada:
         refused = [await ada.answer("subscribe", topic=topic) for topic in ("stuck", "stuck:60")]
         at_once = await ada.subscribe("stuck:0")
@@ -307,7 +307,7 @@ async def test_a_malformed_name_is_told_what_names_are(guest: Talk) -> None:
 
 
 async def test_too_many_messages_are_refused_and_a_flood_is_closed(app_process: StartApp) -> None:
-    app = await app_process("websocket.anonymous=true", "websocket.message_rate=1", module=MODULE)
+    app = await app_process("websocket.anonymous=true", "websocket.message_rate=1", PATIENT, module=MODULE)
     async with talking(app) as flood, talking(app) as other:
         for _ in range(40):
             await flood.say("ping")
@@ -354,7 +354,7 @@ async def test_a_slow_consumer_is_closed_and_the_others_hear_all(app: AppProcess
 
 
 async def test_nobody_comes_in_without_credentials_unless_the_settings_say_so(app_process: StartApp) -> None:
-    app = await app_process(module=MODULE)
+    app = await app_process(PATIENT, module=MODULE)
 
     with pytest.raises(InvalidStatus) as refused:
         async with talking(app):
@@ -433,7 +433,7 @@ async def test_signing_out_closes_the_sockets_of_every_instance(app_process: Sta
 
 
 async def test_a_process_that_stops_says_when_to_come_back(app_process: StartApp) -> None:
-    app = await app_process("websocket.reconnect_spread=3", module=MODULE)
+    app = await app_process("websocket.reconnect_spread=3", PATIENT, module=MODULE)
     async with AsyncExitStack() as open_:
         talks = [await open_.enter_async_context(talking(app, f"user-{number}")) for number in range(10)]
 
