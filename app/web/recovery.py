@@ -10,8 +10,8 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from app.core.errors import Panic
 from app.core.scope_state import ABORT
-from app.web.containment import is_cancelling
 from app.web.errors import log_panic
+from app.web.escapes import is_cancelling
 from app.web.exchange import Exchange, exchange_of
 from app.web.refusal import refuse
 
