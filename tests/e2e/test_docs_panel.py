@@ -60,8 +60,10 @@ async def panel_of(app: AppProcess, profile: Path, *, width: int = 1400) -> Asyn
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
         await page.open(f"{app.url}/docs")
-        # By then the panel's own script, which is far smaller, has run.
         await eventually(partial(page.evaluate, "!!document.querySelector('.opblock')"), within=60)
+        await eventually(
+            partial(page.evaluate, "!!document.querySelector('#realtime-connect button:enabled')"), within=60
+        )
         yield Panel(page)
 
 
@@ -236,3 +238,12 @@ async def test_it_stands_beside_the_document_or_folded_above_it_on_a_phone(
     assert right <= width
     assert (left >= docs_right) is beside
     assert (docs_top > top) is not beside
+
+
+async def test_a_token_is_not_sent_by_the_form_itself_before_the_script_is_there(start: StartApp) -> None:
+    app = await start(ANYBODY)
+
+    page = (await app.http.get("/docs")).text
+
+    assert '<form id="realtime-connect">' in page
+    assert "<button disabled>Connect</button>" in page

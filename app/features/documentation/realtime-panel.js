@@ -28,6 +28,9 @@ subscribeForm.addEventListener("submit", (event) => {
   field.value = "";
 });
 
+// Not before: a form without its script is sent by the browser, with the token in the address.
+connectForm.querySelector("button").disabled = false;
+
 function start(token) {
   let attempts = 0;
   let patience = 1;
