@@ -22,6 +22,9 @@ from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually, lateness
 
+# Thousands of sockets: one such test at a time, or each would see the others' load.
+pytestmark = pytest.mark.xdist_group("crowds")
+
 HEADERS, BODIES = 500, 200  # connections
 REQUESTS = 100  # of which a p99 is taken; what counts is the median of the p99s of
 MEASURING = 2.0  # seconds, in which slow clients are borne

@@ -13,6 +13,9 @@ from tests.harness.fixtures import StartApp
 from tests.harness.processes import census
 from tests.harness.waiting import eventually
 
+# Thousands of sockets: one such test at a time, or each would see the others' load.
+pytestmark = pytest.mark.xdist_group("crowds")
+
 CLIENTS = 2000
 MOST = 45_000  # bytes of one socket, all in all
 WARM_UP = 100  # sockets before the first look: what is loaded and filled once is not theirs

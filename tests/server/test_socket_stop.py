@@ -16,6 +16,9 @@ from tests.harness.waiting import eventually
 from tests.server.socket_peers import Peer, connect, leave, open_peers
 from tests.server.test_stop import LOOPS
 
+# Thousands of sockets: one such test at a time, or each would see the others' load.
+pytestmark = pytest.mark.xdist_group("crowds")
+
 TOLD = 2.0  # seconds; the issue's promise
 GRACE = 10.0  # seconds
 SPREAD = 8.0  # seconds

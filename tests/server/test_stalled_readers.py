@@ -19,6 +19,9 @@ from tests.server.socket_peers import Peer, connect, leave, open_peers
 from tests.server.starved import watch_starved
 from tests.server.test_silent_peers import connected, held_by, nothing_left, stock
 
+# Thousands of sockets: one such test at a time, or each would see the others' load.
+pytestmark = pytest.mark.xdist_group("crowds")
+
 HEALTHY, STALLED = 200, 20
 TIGHT = 4096  # bytes, of a receive buffer
 GONE = 10.0  # seconds; the issue's promise

@@ -15,6 +15,9 @@ from tests.harness.waiting import eventually
 from tests.server.raw_socket import BINARY, TEXT, End, RawSocket, frame, raw_socket
 from tests.server.stock_frames import stock_server
 
+# Thousands of sockets: one such test at a time, or each would see the others' load.
+pytestmark = pytest.mark.xdist_group("crowds")
+
 ROUTES = "tests.server.frame_routes"
 MIB = 1 << 20
 MOST = 64 * MIB  # bytes that abuse may cost

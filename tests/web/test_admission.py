@@ -417,6 +417,7 @@ async def test_without_redis_nobody_counts_and_everybody_passes(settings: TestSe
     assert [answer.status for answer in answers] == [101] * 5
 
 
+@pytest.mark.xdist_group("crowds")
 async def test_a_thousand_connections_from_one_address_get_its_places_and_no_more(app_process: StartApp) -> None:
     app = await app_process("websocket.max_per_address=50", module="tests.web.socket_routes")
     place = (httpx.URL(app.url).host, httpx.URL(app.url).port or 0)
