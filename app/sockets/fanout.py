@@ -102,6 +102,7 @@ class Fanout:
         self._subscribed: set[str] = set()
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
+        self._tried = asyncio.Event()  # once: Redis has answered, or has not
         self._link: Link | None = None
         self._pause = FIRST_PAUSE
 
@@ -156,8 +157,20 @@ class Fanout:
                 await self._live()
             except* Exception as group:  # noqa: BLE001  (whatever it was: connect again, and announce the gap)
                 told = _tell(group, unless=told if self._pause > FIRST_PAUSE else "")
+            self._tried.set()
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    async def first_try(self) -> None:
+        """Wait until it is connected, or knows that it is not for now; a second at most.
+
+        Sockets that come before would all be told to fetch anew, with nothing missed: a crowd, after each restart.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._tried.wait()
+        except TimeoutError:
+            pass
 
     async def _live(self) -> None:
         async with open_link(self._settings) as link:
@@ -209,6 +222,7 @@ class Fanout:
     async def _tell_connected(self) -> None:
         self.connected = True
         self._pause = FIRST_PAUSE
+        self._tried.set()
         self._observer.connected(is_so=True)
         log.info("realtime_connected", topics=len(self._wanted))
         await self._on_connected()  # first, as a review may need what it brings back

@@ -157,6 +157,7 @@ async def open_hub(resources: Resources, topics: Topics, reviewer: Reviewer | No
     works = (("realtime, fan-out", hub.fanout.run), ("realtime, review", hub.review.run))
     tasks = [asyncio.create_task(_kept_up(name, work), name=name) for name, work in works]
     try:
+        await hub.fanout.first_try()
         yield hub
     finally:
         for task in tasks:

@@ -27,7 +27,14 @@ NOWHERE = "redis.url=redis://127.0.0.1:1/0"
 
 @pytest.fixture
 async def app(app_process: StartApp) -> AppProcess:
-    return await app_process("websocket.anonymous=true", PATIENT, module=MODULE)
+    return await hearing(app_process, "websocket.anonymous=true")
+
+
+async def hearing(app_process: StartApp, *overrides: str) -> AppProcess:
+    """A process that hears what is pushed: a socket that comes before is told a resync later, on a busy machine."""
+    app = await app_process(*overrides, PATIENT, module=MODULE)
+    await eventually(lambda: app.events("realtime_connected"), within=30)
+    return app
 
 
 @pytest.fixture
@@ -183,7 +190,7 @@ async def test_rules_let_in_whom_they_mean(app: AppProcess, ada: Talk, guest: Ta
 
 
 async def test_a_socket_subscribes_to_so_many_topics(app_process: StartApp) -> None:
-    app = await app_process("websocket.max_topics=2", PATIENT, module=MODULE)
+    app = await hearing(app_process, "websocket.max_topics=2")
     async with talking(app, "ada") as ada:
         for topic in ("news", "news:rome", "news:rome", "user:ada"):
             await ada.subscribe(topic)
@@ -197,7 +204,7 @@ async def test_a_socket_subscribes_to_so_many_topics(app_process: StartApp) -> N
 
 
 async def test_a_rule_has_the_time_of_a_request(app_process: StartApp) -> None:
-    app = await app_process("server.request_timeout=0.3", PATIENT, module=MODULE)
+    app = await hearing(app_process, "server.request_timeout=0.3")
     async with talking(app, "ada") as ada:
         refused = [await ada.answer("subscribe", topic=topic) for topic in ("stuck", "stuck:60")]
         at_once = await ada.subscribe("stuck:0")
@@ -231,7 +238,7 @@ async def test_a_mistake_in_a_rule_ends_its_socket_alone_and_is_logged(
 
 
 async def test_clients_say_to_a_topic_what_its_rule_allows(app_process: StartApp) -> None:
-    first, second = [await app_process("websocket.anonymous=true", PATIENT, module=MODULE) for _ in range(2)]
+    first, second = [await hearing(app_process, "websocket.anonymous=true") for _ in range(2)]
     async with talking(first, "ada") as ada, talking(second, "bob") as bob, talking(second) as guest:
         for talk in (ada, bob):
             await talk.subscribe("chat:tea")
@@ -255,7 +262,7 @@ async def test_clients_say_to_a_topic_what_its_rule_allows(app_process: StartApp
 
 
 async def test_too_much_data_is_refused(app_process: StartApp) -> None:
-    app = await app_process("websocket.anonymous=true", "websocket.message_limit=200000", PATIENT, module=MODULE)
+    app = await hearing(app_process, "websocket.anonymous=true", "websocket.message_limit=200000")
     async with talking(app) as guest:
         await guest.subscribe("wall")
         most = await guest.answer("publish", topic="wall", data="x" * (65_536 - 2))
@@ -307,7 +314,7 @@ async def test_a_malformed_name_is_told_what_names_are(guest: Talk) -> None:
 
 
 async def test_too_many_messages_are_refused_and_a_flood_is_closed(app_process: StartApp) -> None:
-    app = await app_process("websocket.anonymous=true", "websocket.message_rate=1", PATIENT, module=MODULE)
+    app = await hearing(app_process, "websocket.anonymous=true", "websocket.message_rate=1")
     async with talking(app) as flood, talking(app) as other:
         for _ in range(40):
             await flood.say("ping")
@@ -354,7 +361,7 @@ async def test_a_slow_consumer_is_closed_and_the_others_hear_all(app: AppProcess
 
 
 async def test_nobody_comes_in_without_credentials_unless_the_settings_say_so(app_process: StartApp) -> None:
-    app = await app_process(PATIENT, module=MODULE)
+    app = await hearing(app_process)
 
     with pytest.raises(InvalidStatus) as refused:
         async with talking(app):
@@ -414,7 +421,7 @@ async def _is_empty(app: AppProcess) -> bool:
 
 
 async def test_signing_out_closes_the_sockets_of_every_instance(app_process: StartApp) -> None:
-    first, second = [await app_process(PATIENT, module=MODULE) for _ in range(2)]
+    first, second = [await hearing(app_process) for _ in range(2)]
     async with (
         talking(first, "ada", session="phone") as phone,
         talking(second, "ada", session="desk") as desk,
@@ -433,7 +440,7 @@ async def test_signing_out_closes_the_sockets_of_every_instance(app_process: Sta
 
 
 async def test_a_process_that_stops_says_when_to_come_back(app_process: StartApp) -> None:
-    app = await app_process("websocket.reconnect_spread=3", PATIENT, module=MODULE)
+    app = await hearing(app_process, "websocket.reconnect_spread=3")
     async with AsyncExitStack() as open_:
         talks = [await open_.enter_async_context(talking(app, f"user-{number}")) for number in range(10)]
 

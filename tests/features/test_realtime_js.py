@@ -238,7 +238,7 @@ async def test_a_silent_server_is_asked_and_left_when_it_does_not_answer(speaker
 
 async def test_a_silent_server_that_answers_is_kept(speaker: Speaker, client: Client) -> None:
     speaker.heartbeat_interval = 1.0
-    await client.run(HASTE % {"times": 20})
+    await client.run(HASTE % {"times": 5})
     await listens(client)
 
     await eventually(lambda: speaker.heard[0].count({"type": "ping"}) >= 8, within=30)

@@ -19,7 +19,7 @@ from tests.migrations.conftest import AddRevision, Connect
 ALTER = "ALTER TABLE users ADD COLUMN phone text"
 REPORT = "SELECT count(*) /* trace 4711 */ FROM users WHERE email = 'ada@example.org' AND 7 < 8"
 
-LOCK_TIMEOUT = 0.1
+LOCK_TIMEOUT = 0.3
 SLACK = 0.9  # for a loaded machine
 
 

@@ -217,3 +217,17 @@ async def test_a_sign_out_here_is_heard_here_also_while_redis_is_away(settings: 
 
         assert not taken, "Redis was away"
         assert (ada.close_code, bob.close_code) == (1008, None)
+
+
+async def test_the_first_socket_finds_pushes_arriving(resources: Resources) -> None:
+    async with open_hub(resources, NEWS) as hub, served(hub) as wire:
+        await eventually(lambda: len(seen(wire, "subscribed")) == 1, within=10)
+
+    assert seen(wire, "subscribed")[0]["epoch"] is not None
+    assert seen(wire, "resync") == []
+
+
+async def test_a_start_does_not_wait_for_a_redis_that_is_away(settings: TestSettings) -> None:
+    nowhere = settings("redis.url=redis://127.0.0.1:1/0")
+    async with open_resources(nowhere, Lifecycle()) as away, asyncio.timeout(5), open_hub(away, NEWS) as hub:
+        assert not hub.fanout.connected

@@ -57,14 +57,7 @@ async def usable_at_once(db: databases.Database, *, wanted: int, within: float) 
                 everybody.set()
             await everybody.wait()
 
-    async def insist() -> None:
-        # The first use after a fault may fail: its connection is thrown away then, and its place must be free again.
-        try:
-            await hold()
-        except Exception:  # noqa: BLE001  (a second one counts)
-            await hold()
-
-    tasks = [asyncio.create_task(insist()) for _ in range(wanted)]
+    tasks = [asyncio.create_task(hold()) for _ in range(wanted)]
     done, waiting = await asyncio.wait(tasks, timeout=within)
     for task in waiting:
         task.cancel()
