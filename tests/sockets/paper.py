@@ -33,7 +33,7 @@ class PaperWire:
         self.frames.append(frame)
 
     def ping(self) -> None:
-        raise NotImplementedError
+        raise AssertionError("connections leave pings to the heartbeat")
 
     def close(self, code: int, reason: str = "") -> None:
         assert self.is_open, "closed twice"
@@ -43,7 +43,7 @@ class PaperWire:
         self.close_code, self.is_open = code, False
 
     def on_gone(self, call: Callable[[], object]) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"only the edge asks when a peer is gone, not {call!r}")
 
 
 def paper_connection(

@@ -44,7 +44,7 @@ class MemoryWire:
         self.aborted.append(self.clock.monotonic())
 
     def on_gone(self, call: Callable[[], object]) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"the heartbeat looks; it does not ask to call {call!r}")
 
     def hear(self) -> None:
         self.heard = self.clock.monotonic()

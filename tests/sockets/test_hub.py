@@ -92,11 +92,12 @@ async def test_listeners_who_come_in_a_storm_miss_nothing_and_hear_nothing_twice
     finally:
         storm.cancel()
         await asyncio.wait({storm})
+        assert storm.cancelled(), "it went on to the end"
 
 
 async def _storm(resources: Resources) -> None:
     for number in itertools.count():
-        await resources.realtime.publish("news", number)
+        assert await resources.realtime.publish("news", number), "Redis has to be there all the while"
 
 
 async def test_whoever_leaves_in_the_middle_of_subscribing_leaves_nothing(
