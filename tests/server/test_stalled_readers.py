@@ -17,7 +17,7 @@ from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server.socket_peers import Peer, connect, leave, open_peers
 from tests.server.starved import watch_starved
-from tests.server.test_silent_peers import connected, held_by, nothing_left, stock
+from tests.server.test_silent_peers import connected, held_at_rest, held_by, nothing_left, stock
 
 # Thousands of sockets: one such test at a time, or each would see the others' load.
 pytestmark = pytest.mark.xdist_group("crowds")
@@ -39,11 +39,11 @@ async def test_stalled_readers_are_dropped_and_felt_by_nobody(
 ) -> None:
     app = await app_process(f"server.event_loop={loop}", *OPEN_TO_ALL, PATIENT, module="tests.server.socket_routes")
     await connected(app)
-    at_first = await held_by(app)
+    at_first = await held_at_rest(app)
     late: list[float] = []
     healthy = await open_peers(app.url, HEALTHY, "/ws", on_text=lambda text: late.extend(_late(text)))
     await eventually(lambda: _hears_everyone(app, HEALTHY), within=10)
-    with_healthy = await held_by(app)
+    with_healthy = await held_at_rest(app)
     stalled = await open_peers(app.url, STALLED, "/ws", receive_buffer=TIGHT)
     await eventually(lambda: _hears_everyone(app, HEALTHY + STALLED), within=10)
 
