@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import app.tasks.tables
+import app.core.queue.tables
 import app.web.tables  # noqa: F401  (both fill the metadata)
 from app.feature import Feature
 from app.features import documentation, health, identity, memberships, metrics, realtime, static, welcome

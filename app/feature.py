@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from quart import Blueprint
 
+from app.core.queue import Event
 from app.sockets import Topic
+from app.tasks import Handler, Registry, Schedule, Subscriber
 from app.web import Authenticator, Reviewer
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One folder under `app/features`: what it answers, what it pushes, and, for one of them, how it knows callers."""
+    """One folder under `app/features`: what it answers, pushes and does later; for one, how callers are known."""
 
     name: str
     routes: tuple[Blueprint, ...] = ()
     topics: tuple[Topic, ...] = ()
+    tasks: tuple[Handler[Any], ...] = ()
+    events: tuple[Event[Any], ...] = ()
+    subscribers: tuple[Subscriber[Any], ...] = ()
+    schedules: tuple[Schedule[Any], ...] = ()
     authenticate: Authenticator | None = None
     review: Reviewer | None = None
+
+
+def registry_of(features: Iterable[Feature]) -> Registry:
+    """Everything that the features declare for the worker; raises `WrongTasks`."""
+    listed = list(features)
+    return Registry(
+        handlers=[each for feature in listed for each in feature.tasks],
+        subscribers=[each for feature in listed for each in feature.subscribers],
+        events=[each for feature in listed for each in feature.events],
+        schedules=[each for feature in listed for each in feature.schedules],
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from app.core.beside import beside
 from app.core.clock import Clock, SystemClock
 from app.core.database import Database, database_probe, open_database
 from app.core.lifecycle import Lifecycle
@@ -17,6 +17,7 @@ from app.core.metrics import Metrics
 from app.core.migrations import migrate_up, schema_probe
 from app.core.observers import DatabaseObservers, RedisObservers
 from app.core.probe import Probe
+from app.core.queue import Queue, open_queue
 from app.core.realtime import Publisher, open_publisher
 from app.core.redis import Redis, open_redis, redis_probe
 from app.core.settings import Settings
@@ -45,6 +46,7 @@ class Resources:
     redis: Redis
     redis_probe: Probe
     realtime: Publisher
+    queue: Queue
 
 
 @asynccontextmanager
@@ -64,12 +66,24 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
         _running(schema_probe(database, clock=clock)) as of_schema,
         _running(redis_probe(redis, clock=clock)) as of_redis,
         _closing("realtime", open_publisher(redis, observer=metrics.sockets)) as realtime,
+        open_queue(database) as queue,
         beside(metrics.loop_lag.run(), name="loop lag"),
     ):
         metrics.follow_pool(database.stats)
         metrics.follow_probes(of_database, of_schema, of_redis)
         yield Resources(
-            settings, lifecycle, clock, metrics, tracing, database, of_database, of_schema, redis, of_redis, realtime
+            settings=settings,
+            lifecycle=lifecycle,
+            clock=clock,
+            metrics=metrics,
+            tracing=tracing,
+            database=database,
+            database_probe=of_database,
+            schema_probe=of_schema,
+            redis=redis,
+            redis_probe=of_redis,
+            realtime=realtime,
+            queue=queue,
         )
 
 
@@ -111,15 +125,3 @@ async def _running(probe: Probe) -> AsyncIterator[Probe]:
     await probe.check_once()
     async with beside(probe.run(), name=f"probe {probe.name}"):
         yield probe
-
-
-@asynccontextmanager
-async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
-    """A task that lives as long as the block."""
-    task = asyncio.create_task(work, name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

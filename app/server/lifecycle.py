@@ -10,11 +10,12 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
+from app.core.beside import beside
 from app.core.database import DatabaseUnavailable, UnsupportedServer
 from app.core.exit_codes import ExitCode
 from app.core.lifecycle import Lifecycle, Phase
 from app.core.migrations import MigrationError
-from app.core.resources import Resources, beside, open_resources
+from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
 from app.core.telemetry import configure_logging, parse_levels, secrets_of
 from app.feature import Feature

@@ -12,6 +12,7 @@ import databases
 
 from app.core.database.connection import Connection, Query
 from app.core.database.driver import close_pool, pool_of
+from app.core.database.errors import NoTransaction
 from app.core.database.opener import Opener
 from app.core.database.options import address, pool_options, transaction_settings
 from app.core.database.plan import Values
@@ -100,6 +101,14 @@ class Database(databases.Database):
     ) -> Transaction:
         """One use case; inside another transaction, a savepoint. `isolation` is one of ISOLATION_LEVELS."""
         return Transaction(self, isolation=isolation, readonly=readonly)
+
+    def open_transaction(self) -> Transaction:
+        """The innermost one of this task; raises `NoTransaction`, or `TransactionNotInherited` in a child task."""
+        held = self._held.get(asyncio.current_task())
+        if held is None or not held.transactions:
+            refuse_inherited(self)
+            raise NoTransaction(" ".join((NoTransaction.__doc__ or "").split()))
+        return held.transactions[-1]
 
     @contextlib.asynccontextmanager
     async def detached(self) -> AsyncIterator[Connection]:

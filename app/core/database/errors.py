@@ -53,6 +53,13 @@ class TransactionRolledBack(RuntimeError):
     """
 
 
+class NoTransaction(RuntimeError):
+    """This needs an open transaction of the task that asks: do it inside `async with db.transaction()`.
+
+    What is asked for is to exist exactly when the transaction that needs it commits.
+    """
+
+
 class TransactionNotInherited(RuntimeError):
     """A child task used the database while its parent's transaction was open.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +24,7 @@ class Transaction:
     """`async with db.transaction():` commits at the end and rolls back on any exception."""
 
     __slots__ = (
+        "_after_commit",
         "_begin",
         "_connection",
         "_enclosing",
@@ -42,6 +44,7 @@ class Transaction:
         self._begin = _begin(isolation, readonly=readonly) + database.transaction_settings
         self._enclosing: Transaction | None = None
         self._savepoint: str | None = None
+        self._after_commit: list[Callable[[], None]] = []
         self._hold: Hold
         self._connection: Connection
 
@@ -86,6 +89,27 @@ class Transaction:
             raise
         finally:
             await self._hold.leave()
+        self._tell_of_commit()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` called once all of this is stored, and never where it is not; it must return at once.
+
+        Registered in a savepoint, it waits for the outermost COMMIT, and goes with the savepoint where that is undone.
+        A COMMIT whose answer is lost counts as failed, although it may have happened.
+        """
+        self._after_commit.append(call)
+
+    def _tell_of_commit(self) -> None:
+        calls, self._after_commit = self._after_commit, []
+        if self._savepoint and self._connection.transactions:
+            self._connection.transactions[-1].inherit(calls)
+            return
+        for call in calls:
+            call()
+
+    def inherit(self, calls: list[Callable[[], None]]) -> None:
+        """What was registered in a savepoint that has been released into this one."""
+        self._after_commit.extend(calls)
 
     async def rollback(self) -> None:
         self._declare_closed()
@@ -97,6 +121,7 @@ class Transaction:
 
     async def _start(self, connection: Connection, depth: int) -> None:
         self._savepoint = None
+        self._after_commit = []
         if depth == 0:
             await connection.control(self._begin)
             connection.readonly = self.readonly

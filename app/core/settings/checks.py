@@ -28,6 +28,9 @@ ORDER = (
         "the statement would be ended first",
     ),
     AtMost("websocket.heartbeat_interval", "websocket.heartbeat_timeout", "a peer would be dropped before it is asked"),
+    AtMost("worker.retry_delay", "worker.retry_delay_max", "the first wait would be longer than the longest"),
+    AtMost("worker.keep_events", "worker.keep_processed", "an event could come again after it was forgotten"),
+    AtMost("worker.keep_dead", "worker.keep_processed", "a delivery could be retried after its event was forgotten"),
 )
 
 

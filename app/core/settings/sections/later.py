@@ -26,11 +26,6 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
-    """Background tasks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ai:
     """Completion by language models."""
 

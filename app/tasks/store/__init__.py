@@ -1,0 +1,31 @@
+"""The queue's tables, one verb a function: every step of a task from pending to finished is one statement here.
+
+A transition of a running task names its id and its `lease_seq`, which grows with every claim: a worker that has lost
+a task changes nothing of it any more, however late it comes.
+"""
+
+from app.tasks.store.claiming import Claimed, Lane, Rescued, claim, disown, rescue, select_due_types
+from app.tasks.store.ordering import promote, promote_all
+from app.tasks.store.relaying import Moved, Subscription, move_events
+from app.tasks.store.settling import Ending, Requeueing, Settled, finish, renew, requeue
+
+__all__ = [
+    "Claimed",
+    "Ending",
+    "Lane",
+    "Moved",
+    "Requeueing",
+    "Rescued",
+    "Settled",
+    "Subscription",
+    "claim",
+    "disown",
+    "finish",
+    "move_events",
+    "promote",
+    "promote_all",
+    "renew",
+    "requeue",
+    "rescue",
+    "select_due_types",
+]

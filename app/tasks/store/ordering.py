@@ -1,0 +1,51 @@
+"""Tasks with an order wait until they are the first of their key; then they are pending like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
+
+from app.core.database import Database, Statement
+
+# To be run after the commit of what has changed the key, with a snapshot of its own: whichever of two changes commits
+# last, its look sees both (docs/decisions/0008).
+PROMOTE = Statement(
+    text("""
+UPDATE tasks SET status = 'pending'
+FROM (
+    SELECT first.id FROM unnest(CAST(:keys AS text[])) AS changed (order_key) CROSS JOIN LATERAL (
+        SELECT id, status FROM tasks WHERE tasks.order_key = changed.order_key ORDER BY order_position LIMIT 1
+    ) AS first WHERE first.status = 'waiting'
+) AS head
+WHERE tasks.id = head.id AND tasks.status = 'waiting'
+RETURNING tasks.id
+""").bindparams(bindparam("keys", type_=ARRAY(Text))),
+    name="promote_tasks",
+)
+
+# The net: a process that ended between its commit and its look has promoted nobody.
+PROMOTE_ALL = Statement(
+    text("""
+UPDATE tasks SET status = 'pending'
+WHERE id IN (
+    SELECT id FROM tasks AS head WHERE status = 'waiting' AND order_key IS NOT NULL AND NOT EXISTS (
+        SELECT FROM tasks AS earlier
+        WHERE earlier.order_key = head.order_key AND earlier.order_position < head.order_position)
+    LIMIT :limit
+) AND status = 'waiting'
+RETURNING id
+""").bindparams(bindparam("limit", type_=INTEGER)),
+    name="promote_all_tasks",
+)
+
+
+async def promote(db: Database, keys: Sequence[str]) -> int:
+    """Let the first of each key run, if it waits; gives how many did. Never inside a transaction."""
+    return len(await db.fetch_all(PROMOTE, {"keys": list(keys)})) if keys else 0
+
+
+async def promote_all(db: Database, *, limit: int = 1000) -> int:
+    """The same for every key; gives how many were found."""
+    return len(await db.fetch_all(PROMOTE_ALL, {"limit": limit}))
