@@ -17,6 +17,7 @@ from app.core.metrics.probes import ProbeCollector
 from app.core.metrics.services import DatabaseMetrics, RedisMetrics
 from app.core.metrics.sockets import SocketMetrics
 from app.core.metrics.spans import SpanMetrics
+from app.core.metrics.tasks import TaskMetrics
 from app.core.probe import Probe
 from app.core.version import VERSION
 
@@ -41,6 +42,7 @@ class Metrics:
         self.redis = RedisMetrics(self.registry)
         self.sockets = SocketMetrics(self.registry)
         self.spans = SpanMetrics(self.registry)
+        self.tasks = TaskMetrics(self.registry)
         self.loop_lag = LoopLag(self.registry)
 
     def follow_pool(self, stats: Callable[[], PoolStats]) -> None:
