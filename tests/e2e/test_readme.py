@@ -28,6 +28,8 @@ WHILE_RUNNING = (
     ".venv/bin/app health",
     ".venv/bin/app migrate status",
     ".venv/bin/app migrate check",
+    ".venv/bin/app tasks list",
+    ".venv/bin/app outbox status",
     """APP_REDIS__URL=$(cat .local/redis.url) .venv/bin/app publish everyone '{"notice": "Hello"}'""",
 )
 CONTAINERS = ("make up", "make logs", "make down")
