@@ -5,7 +5,7 @@ from __future__ import annotations
 import app.core.queue.tables
 import app.web.tables  # noqa: F401  (both fill the metadata)
 from app.feature import Feature
-from app.features import documentation, health, identity, memberships, metrics, realtime, static, welcome
+from app.features import documentation, health, identity, memberships, metrics, queue, realtime, static, welcome
 
 FEATURES: tuple[Feature, ...] = (
     health.feature,
@@ -13,6 +13,7 @@ FEATURES: tuple[Feature, ...] = (
     static.feature,
     documentation.feature,
     realtime.feature,
+    queue.feature,
     identity.feature,
     memberships.feature,
     welcome.feature,
