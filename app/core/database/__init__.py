@@ -21,6 +21,7 @@ from app.core.database.errors import (
     WrongPassword,
 )
 from app.core.database.health import DatabaseCheck, database_probe
+from app.core.database.notices import Notices, listen
 from app.core.database.opening import open_database
 from app.core.database.rows import Row
 from app.core.database.schema import TIMESTAMP, created_at, id_column, metadata, updated_at
@@ -39,6 +40,7 @@ __all__ = [
     "DatabaseObserver",
     "DatabaseUnavailable",
     "NoTransaction",
+    "Notices",
     "PoolStats",
     "QueryTimeout",
     "Row",
@@ -55,6 +57,7 @@ __all__ = [
     "check_statement",
     "created_at",
     "database_probe",
+    "listen",
     "id_column",
     "metadata",
     "open_database",
