@@ -34,10 +34,12 @@ RETURNING id
 
 # The lock first, then the number, and the lock until the commit: the events of one aggregate are committed in the
 # order of their numbers. Without it a later number may be seen before an earlier one, which then is never seen.
+# The transaction's own number, too, is taken before: the relay concludes from it who may still hold a lower position.
 INSERT_EVENT = Statement(
     text("""
 WITH locked AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock(hashtextextended(:aggregate_type || ':' || CAST(:aggregate_id AS text), 0))
+    SELECT pg_advisory_xact_lock(hashtextextended(:aggregate_type || ':' || CAST(:aggregate_id AS text), 0)),
+           pg_current_xact_id()
 )
 INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload, context)
 SELECT :id, :aggregate_type, :aggregate_id, :event_type, :payload, :context FROM locked

@@ -6,12 +6,13 @@ a task changes nothing of it any more, however late it comes.
 
 from app.tasks.store.claiming import Claimed, Lane, Rescued, claim, disown, rescue, select_due_types
 from app.tasks.store.ordering import promote, promote_all
-from app.tasks.store.relaying import Moved, Subscription, move_events
+from app.tasks.store.relaying import Horizon, Moved, Subscription, move_events, select_horizon
 from app.tasks.store.settling import Ending, Requeueing, Settled, finish, renew, requeue
 
 __all__ = [
     "Claimed",
     "Ending",
+    "Horizon",
     "Lane",
     "Moved",
     "Requeueing",
@@ -28,4 +29,5 @@ __all__ = [
     "requeue",
     "rescue",
     "select_due_types",
+    "select_horizon",
 ]

@@ -1,4 +1,4 @@
-"""Moving events from the outbox to the tasks of their subscribers, in one transaction."""
+"""Moving events from the outbox to the tasks of their subscribers, in one statement."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, INTEGER
 
 from app.core.database import Database, Statement
 
-# One relay at a time, in the order of positions. A second one finds the lock taken and has nothing to do.
-TRY_RELAY_LOCK = Statement(
-    text("SELECT pg_try_advisory_xact_lock(hashtextextended('plinth:relay', 0))"), name="try_relay_lock"
-)
-
+# One relay at a time, in the order of positions; a second one finds the lock taken and has nothing to do. All in one
+# statement: a relay that freezes holds nothing while it does, as it would between BEGIN and COMMIT.
+#
 # What is published but not committed is not seen here and comes with a later batch: nothing remembers how far the
 # relay has come, so nothing can be passed over. FOR UPDATE makes a second relay harmless even without the lock.
+# An array of ids is found by the key whatever the planner believes of the batch, and the history is long.
+# No column of a row can make it fail: nothing is decoded, and what gets into a key of an index is cut to fit one.
 MOVE_EVENTS = Statement(
     text("""
-WITH batch AS (
-    SELECT id, position, aggregate_type, aggregate_id, event_type, payload, context, created_at FROM outbox
-    WHERE processed_at IS NULL AND position >= :floor AND event_type = ANY (CAST(:known AS text[]))
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('plinth:relay', 0)) AS is_ours
+), batch AS MATERIALIZED (
+    SELECT id, position, left(aggregate_type, 100) AS aggregate_type, aggregate_id, event_type, payload, context,
+           created_at
+    FROM outbox
+    WHERE (SELECT is_ours FROM turn) AND processed_at IS NULL AND position >= :floor
+      AND event_type = ANY (CAST(:known AS text[]))
     ORDER BY position LIMIT :limit FOR UPDATE
 ), marked AS (
-    UPDATE outbox SET processed_at = clock_timestamp() FROM batch WHERE outbox.id = batch.id
+    UPDATE outbox SET processed_at = clock_timestamp() WHERE id = ANY (ARRAY(SELECT id FROM batch))
 ), moved AS (
     INSERT INTO tasks (task_type, payload, status, priority, max_retries, run_at, order_key, order_position, context)
     SELECT subscription.name,
@@ -37,11 +42,13 @@ WITH batch AS (
     ORDER BY batch.position
     RETURNING order_key
 )
-SELECT (SELECT count(*) FROM batch) AS events, (SELECT max(position) FROM batch) AS last,
+SELECT (SELECT count(*) FROM batch) AS events,
        (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - created_at)), 0)::double precision FROM batch)
            AS lag,
        (SELECT count(*) FROM moved) AS tasks,
-       ARRAY(SELECT DISTINCT order_key FROM moved) AS order_keys
+       ARRAY(SELECT DISTINCT order_key FROM moved) AS order_keys,
+       pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open
+FROM turn WHERE is_ours
 """).bindparams(
         bindparam("floor", type_=BIGINT),
         bindparam("known", type_=ARRAY(Text)),
@@ -52,6 +59,16 @@ SELECT (SELECT count(*) FROM batch) AS events, (SELECT max(position) FROM batch)
         bindparam("max_retries", type_=ARRAY(INTEGER)),
     ),
     name="move_events",
+)
+
+# The position first, and the transaction's number after it: whoever has taken this position or a lower one has a
+# lower number, because `publish` takes its number before the position.
+SELECT_HORIZON = Statement(
+    text("""
+SELECT position, pg_current_xact_id()::text::bigint AS next_transaction
+FROM (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS position FROM outbox_position_seq OFFSET 0) AS given
+"""),
+    name="select_horizon",
 )
 
 
@@ -67,16 +84,24 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Moved:
-    """What one batch moved: `last` is the highest position in it, `lag` the age of its oldest event in seconds.
+    """What one batch moved; `lag` is the age of its oldest event, in seconds.
 
-    `order_keys` are to be promoted once this is committed.
+    `order_keys` are to be promoted once this is committed. Transactions below `oldest_open` had ended before it.
     """
 
     events: int
-    last: int | None
     lag: float
     tasks: int
     order_keys: list[str]
+    oldest_open: int
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Positions up to `position` belong to transactions below `next_transaction`."""
+
+    position: int
+    next_transaction: int
 
 
 async def move_events(
@@ -95,7 +120,10 @@ async def move_events(
         "priorities": [int(each.priority) for each in subscriptions],
         "max_retries": [each.max_retries for each in subscriptions],
     }
-    async with db.transaction():
-        if not await db.fetch_val(TRY_RELAY_LOCK):
-            return None
-        return Moved(*await db.fetch_existing(MOVE_EVENTS, values))
+    row = await db.fetch_one(MOVE_EVENTS, values)
+    return None if row is None else Moved(*row)
+
+
+async def select_horizon(db: Database) -> Horizon:
+    """How far positions are given out. Not inside a transaction that publishes: it would wait for itself."""
+    return Horizon(*await db.fetch_existing(SELECT_HORIZON))
