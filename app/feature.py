@@ -16,7 +16,10 @@ from app.web import Authenticator, Reviewer
 
 @dataclass(frozen=True)
 class Feature:
-    """One folder under `app/features`: what it answers, pushes and does later; for one, how callers are known."""
+    """One folder under `app/features`: what it answers, pushes and does later; for one, how callers are known.
+
+    With `operations` its routes tell how a process is, so that workers answer them too.
+    """
 
     name: str
     routes: tuple[Blueprint, ...] = ()
@@ -27,6 +30,7 @@ class Feature:
     schedules: tuple[Schedule[Any], ...] = ()
     authenticate: Authenticator | None = None
     review: Reviewer | None = None
+    operations: bool = False
 
 
 def registry_of(features: Iterable[Feature]) -> Registry:

@@ -1,6 +1,7 @@
-"""The server role: our listener, Hypercorn, and a stop that cuts nobody off."""
+"""A process in its role: our listener, Hypercorn, a worker, and a stop that cuts nobody off."""
 
 from app.server.app import create_app
 from app.server.lifecycle import ServicesFailed, run_server
+from app.server.role import Role
 
-__all__ = ["ServicesFailed", "create_app", "run_server"]
+__all__ = ["Role", "ServicesFailed", "create_app", "run_server"]

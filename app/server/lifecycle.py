@@ -1,12 +1,12 @@
-"""One server process from settings to exit code: every step of start and stop, in order, logged."""
+"""One process from settings to exit code, in any role: every step of start and stop, in order, logged."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import structlog
 
@@ -18,15 +18,17 @@ from app.core.migrations import MigrationError
 from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
 from app.core.telemetry import configure_logging, parse_levels, secrets_of
-from app.feature import Feature
+from app.feature import Feature, registry_of
 from app.server.app import create_app, reviewer_of
 from app.server.drain import Drain
 from app.server.engine import Connections, loop_factory, run_engine
 from app.server.garbage import collect_less
 from app.server.listener import CannotListen, PortTaken, base_url, open_listener
+from app.server.role import Role
 from app.server.signals import install_stop_signals
 from app.sockets.heartbeat import Heartbeat
 from app.sockets.hub import HUB, TOPICS, open_hub
+from app.tasks.worker import WORKER, Worker, open_worker
 from app.web.application import Application
 
 log = structlog.get_logger(__name__)
@@ -56,24 +58,25 @@ def run_server(
     settings: Settings,
     *,
     features: Sequence[Feature],
+    role: Role = Role.SERVE,
     services: Services = nullcontext,
     on_listening: OnListening | None = None,
 ) -> int:
-    """Serve until told to stop; return the exit code.
+    """Serve, work, or both, until told to stop; return the exit code.
 
     `services` may start what the settings need and yield them with its addresses (`app dev`);
     `on_listening` is given the settings in force and the base URL once it answers.
     """
     configure_logging(parse_levels(settings.log.level), json=settings.log.json, secrets=secrets_of(settings))
     with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:
-        return runner.run(_supervise(settings, features, services, on_listening))
+        return runner.run(_supervise(settings, features, services, on_listening, role))
 
 
 async def _supervise(
-    settings: Settings, features: Sequence[Feature], services: Services, on_listening: OnListening | None
+    settings: Settings, features: Sequence[Feature], services: Services, on_listening: OnListening | None, role: Role
 ) -> int:
     lifecycle = Lifecycle()
-    serving = asyncio.create_task(_serve(settings, features, lifecycle, services, on_listening))
+    serving = asyncio.create_task(_serve(settings, features, lifecycle, services, on_listening, role))
     install_stop_signals(asyncio.get_running_loop(), lambda: _ask_to_stop(lifecycle, serving))
     try:
         await serving
@@ -106,25 +109,49 @@ async def _serve(
     lifecycle: Lifecycle,
     services: Services,
     on_listening: OnListening | None,
+    role: Role = Role.SERVE,
 ) -> None:
-    log.info("starting", app=settings.app.name, environment=str(settings.environment), pid=os.getpid())
+    name, environment = settings.app.name, str(settings.environment)
+    log.info("starting", app=name, role=str(role), environment=environment, pid=os.getpid())
     for notice in settings.notices:
         log.warning("settings_notice", notice=notice)
     server = settings.server
     # The port first: whether it is free is known at once, and nothing has to be undone.
-    with open_listener(server.host, server.port, backlog=server.backlog) as listener:
+    with open_listener(server.host, role.port(settings), backlog=server.backlog, setting=role.port_setting) as listener:
         async with services(settings) as in_force, open_resources(in_force, lifecycle) as resources:
             metrics, tracing = resources.metrics, resources.tracing
-            app = create_app(in_force, features, lifecycle=lifecycle, metrics=metrics, tracing=tracing)
+            app = create_app(in_force, role.answered(features), lifecycle=lifecycle, metrics=metrics, tracing=tracing)
             app.resources = resources
-            async with open_hub(resources, app.extensions[TOPICS], reviewer_of(features)) as app.extensions[HUB]:
-                await _run_until_stopped(app, resources, listener, on_listening)
+            async with _sockets(app, resources, features, role), _tasks(app, resources, features, role):
+                await _run_until_stopped(app, resources, listener, on_listening, role)
     lifecycle.phase = Phase.STOPPED
     log.info("stopped")
 
 
+@asynccontextmanager
+async def _sockets(
+    app: Application, resources: Resources, features: Sequence[Feature], role: Role
+) -> AsyncIterator[None]:
+    if not role.serves:
+        yield
+        return
+    async with open_hub(resources, app.extensions[TOPICS], reviewer_of(features)) as app.extensions[HUB]:
+        yield
+
+
+@asynccontextmanager
+async def _tasks(
+    app: Application, resources: Resources, features: Sequence[Feature], role: Role
+) -> AsyncIterator[None]:
+    if not role.works:
+        yield
+        return
+    async with open_worker(resources, registry_of(features)) as app.extensions[WORKER]:
+        yield
+
+
 async def _run_until_stopped(
-    app: Application, resources: Resources, listener: socket.socket, on_listening: OnListening | None
+    app: Application, resources: Resources, listener: socket.socket, on_listening: OnListening | None, role: Role
 ) -> None:
     settings, lifecycle = resources.settings, resources.lifecycle
     server = settings.server
@@ -135,7 +162,7 @@ async def _run_until_stopped(
         listener,
         engine_fd,
         connections,
-        delay=server.drain_delay,
+        delay=server.drain_delay if role.serves else 0.0,  # no balancer sends work to a worker
         timeout=server.shutdown_timeout,
         reconnect_spread=settings.websocket.reconnect_spread,
     )
@@ -149,6 +176,8 @@ async def _run_until_stopped(
         if on_listening:
             on_listening(settings, url)
         await lifecycle.stop_requested.wait()
+        if not role.serves:
+            await _tasks_ended(app, lifecycle)
         await drain.announce()
         finishing.append(asyncio.create_task(drain.finish()))
 
@@ -165,3 +194,10 @@ async def _run_until_stopped(
             last_resort=server.shutdown_timeout + LAST_RESORT,
         )
         await asyncio.gather(*finishing)
+
+
+async def _tasks_ended(app: Application, lifecycle: Lifecycle) -> None:
+    """How a worker is can be asked until its last task has ended."""
+    lifecycle.phase = Phase.DRAINING
+    worker: Worker = app.extensions[WORKER]
+    await worker.ended.wait()

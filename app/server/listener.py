@@ -29,15 +29,15 @@ class CannotListen(OSError):
     """The address is none of this machine, or not for this user."""
 
 
-def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raises `PortTaken` or `CannotListen`."""
+def open_listener(host: str, port: int, *, backlog: int, setting: str = "server.port") -> socket.socket:
+    """Bind and listen; port 0 takes any free one. Raises `PortTaken` or `CannotListen`, which names `setting`."""
     try:
         return _listen(host, port, backlog)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(host, port) from error
         raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror}; look at server.host and server.port"
+            f"cannot listen on {host}:{port}: {error.strerror}; look at server.host and {setting}"
         ) from error
 
 

@@ -3,6 +3,6 @@
 from app.feature import Feature
 from app.features.health.routes import routes
 
-feature = Feature(name="health", routes=(routes,))
+feature = Feature(name="health", routes=(routes,), operations=True)
 
 __all__ = ["feature"]

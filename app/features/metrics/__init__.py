@@ -3,6 +3,6 @@
 from app.feature import Feature
 from app.features.metrics.routes import routes
 
-feature = Feature(name="metrics", routes=(routes,))
+feature = Feature(name="metrics", routes=(routes,), operations=True)
 
 __all__ = ["feature"]

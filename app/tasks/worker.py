@@ -1,0 +1,100 @@
+"""All that a worker does, side by side: one of its parts that fails is started again, and stops none of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from app.core.beside import beside
+from app.core.resources import Resources
+from app.tasks.depth import Depth
+from app.tasks.hints import Hints
+from app.tasks.listener import Listener
+from app.tasks.registry import Registry
+from app.tasks.relay import Relay
+from app.tasks.restarted import restarted
+from app.tasks.scheduler import Scheduler
+
+log = structlog.get_logger(__name__)
+
+# In the extensions of an application, while one runs beside it.
+WORKER = "plinth.worker"
+
+Run = Callable[[], Coroutine[None, None, None]]
+
+
+class Worker:
+    """`ended` is set when nothing of it runs any more."""
+
+    def __init__(self, resources: Resources, registry: Registry) -> None:
+        self.ended = asyncio.Event()
+        self.grace = resources.settings.worker.shutdown_timeout
+        self.name = unique_name()
+        self._resources = resources
+        self._registry = registry
+        hints = Hints()
+        # Until the last task has ended: it may be cancelled, and is counted.
+        self._watching: dict[str, Run] = {
+            "listener": Listener(resources, hints).run,
+            "depth": Depth(resources, registry).run,
+        }
+        # Until somebody asks to stop.
+        self._making_work: dict[str, Run] = {
+            "relay": Relay(resources, registry, hints).run,
+            "scheduler": Scheduler(resources, registry).run,
+        }
+
+    async def run(self) -> None:
+        """Until stopping is asked for, and what runs has ended or was given back."""
+        self._announce()
+        try:
+            async with _all(self._watching), _all(self._making_work):
+                await self._resources.lifecycle.stop_requested.wait()
+        finally:
+            self.ended.set()
+        log.info("worker_stopped", worker=self.name)
+
+    def _announce(self) -> None:
+        schedules = [schedule.name for schedule in self._registry.schedules]
+        log.info(
+            "worker_ready",
+            worker=self.name,
+            concurrency=self._resources.settings.worker.concurrency,
+            task_types=len(self._registry.runnables),
+            schedules=len(schedules),
+        )
+
+
+@asynccontextmanager
+async def open_worker(resources: Resources, registry: Registry) -> AsyncIterator[Worker]:
+    """Work until `lifecycle.stop_requested`; the block ends when all has ended or was given back."""
+    worker = Worker(resources, registry)
+    working = asyncio.create_task(worker.run(), name="worker")
+    # A process that would only look like a worker is stopped, and told to have crashed.
+    working.add_done_callback(lambda _: resources.lifecycle.stop_requested.set())
+    try:
+        yield worker
+    finally:
+        if not resources.lifecycle.stop_requested.is_set():
+            worker.grace = 0.0  # nobody has asked: whatever ends this process, its tasks are better off elsewhere
+            resources.lifecycle.stop_requested.set()
+        await working
+
+
+@asynccontextmanager
+async def _all(parts: dict[str, Run]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as running:
+        for name, run in parts.items():
+            await running.enter_async_context(beside(restarted(name, run), name=name))
+        yield
+
+
+def unique_name() -> str:
+    """The host and the process, for people, and something that a restarted container does not have again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
