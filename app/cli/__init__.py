@@ -25,7 +25,7 @@ class LazyGroup(click.Group):
 
 
 # In the order in which a newcomer meets them.
-COMMANDS = ("dev", "serve", "migrate", "config", "routes", "openapi", "errors", "publish", "health", "doctor")
+COMMANDS = ("dev", "serve", "worker", "migrate", "config", "routes", "openapi", "errors", "publish", "health", "doctor")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -21,12 +21,14 @@ class CliContext:
 
     overrides: tuple[str, ...] = ()
 
-    def load_settings(self, **server: object) -> Settings:
+    def load_settings(self, *, port_of: str = "server", **server: object) -> Settings:
         """Read the settings; on faults print them all and exit 2.
 
-        `server` is what `server_options` gave the command: keys of that section, None where not given.
+        `server` is what `server_options` gave the command: keys of that section, None where not given. A worker's
+        port belongs to a section of its own.
         """
-        named = (Override.of(f"--{key}", f"server.{key}", value) for key, value in server.items() if value is not None)
+        keys = {name: f"{port_of if name == 'port' else 'server'}.{name}" for name in server}
+        named = (Override.of(f"--{key}", keys[key], value) for key, value in server.items() if value is not None)
         try:
             return load_settings(overrides=(*self.overrides, *named))
         except SettingsError as faults:
@@ -37,6 +39,14 @@ class CliContext:
 def server_options(command: Command) -> Command:
     """`--host` and `--port`, the same for every command that serves."""
     command = click.option("--port", type=int, help="Port to listen on, 0 for any free one (server.port).")(command)
+    return click.option("--host", help="Address to listen on (server.host).")(command)
+
+
+def worker_options(command: Command) -> Command:
+    """The same for a worker, which listens to tell how it is."""
+    command = click.option("--port", type=int, help="Port for health and metrics, 0 for any free one (worker.port).")(
+        command
+    )
     return click.option("--host", help="Address to listen on (server.host).")(command)
 
 

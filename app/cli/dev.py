@@ -21,16 +21,18 @@ REDIS_URL = DATA / "redis.url"  # for `app publish` in another terminal: port an
 @server_options
 @pass_context
 def dev(context: CliContext, host: str | None, port: int | None) -> None:
-    """Run everything here: a real PostgreSQL 18, a real Redis, migrations, server.
+    """Run everything here: a real PostgreSQL 18, a real Redis, migrations, server, worker.
 
     Needs neither Docker nor root. Ctrl-C stops all of it; the data stays in .local/ until `make clean`.
     """
     settings = context.load_settings(host=host, port=port)
 
     from app.bootstrap import FEATURES
-    from app.server import run_server
+    from app.server import Role, run_server
 
-    sys.exit(run_server(settings, features=FEATURES, services=embedded_services, on_listening=print_banner))
+    sys.exit(
+        run_server(settings, features=FEATURES, role=Role.BOTH, services=embedded_services, on_listening=print_banner)
+    )
 
 
 @asynccontextmanager

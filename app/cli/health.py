@@ -1,4 +1,4 @@
-"""`app health`: ask a running server how it is; the image's health check, without curl or a shell."""
+"""`app health`: ask a running server or worker how it is; the image's health check, without curl or a shell."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ FOREIGN = "an answer that is not Plinth's"
 @click.command()
 @click.option("--live", "path", flag_value="/health/live", help="Ask only whether the process answers.")
 @click.option("--ready", "path", flag_value="/health/ready", default=True, help="Ask whether it takes work (default).")
+@click.option("--worker", is_flag=True, help="Ask the worker on server.host, at worker.port.")
 @click.option("--url", help="Base URL of the server; by default where server.host and server.port say.")
 @click.option("--timeout", default=3.0, show_default=True, help="Seconds to wait for the answer.")
 @pass_context
-def health(context: CliContext, path: str, url: str | None, timeout: float) -> None:
+def health(context: CliContext, path: str, worker: bool, url: str | None, timeout: float) -> None:
     """Exit 0 if the server answers well, 1 with the reason if not."""
-    base = url or _local_url(context)
+    base = url or _local_url(context, worker=worker)
     try:
         with DIRECT.open(base.rstrip("/") + path, timeout=timeout) as answer:
             status = _status(answer.read())
@@ -42,9 +43,9 @@ def health(context: CliContext, path: str, url: str | None, timeout: float) -> N
     click.echo(f"{base}{path}: {status}")
 
 
-def _local_url(context: CliContext) -> str:
-    server = context.load_settings().server
-    return http_url(server.host, server.port)
+def _local_url(context: CliContext, *, worker: bool) -> str:
+    settings = context.load_settings()
+    return http_url(settings.server.host, settings.worker.port if worker else settings.server.port)
 
 
 def _status(body: bytes) -> str | None:
