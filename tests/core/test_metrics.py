@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.database import PoolStats
 from app.core.metrics import Metrics
+from app.core.metrics.depth import QueueDepth
 from app.core.metrics.services import MOST_NAMES
 from app.core.probe import Probe
 from app.core.settings import PROJECT_ROOT
@@ -19,6 +20,18 @@ PAGE = PROJECT_ROOT / "docs" / "telemetry.md"
 ROW = re.compile(r"^\| `(plinth_\w+)` \| (\w+) \| ([^|]*)\| [^|]+ \|$", re.MULTILINE)
 # The label in which a histogram keeps its buckets.
 OWN = {"le"}
+
+DEPTH = QueueDepth(
+    queued={("notes.remind", "due"): 1},
+    oldest_due={"notes.remind": 1.0},
+    dead={"notes.remind": 1},
+    tasks_of_unknown_types=0,
+    events=1,
+    oldest_event=1.0,
+    events_of_unknown_types=0,
+    snapshot_seconds=1.0,
+    snapshot_transactions=1,
+)
 
 Described = tuple[str, str, frozenset[str]]
 
@@ -44,7 +57,21 @@ def _full() -> Metrics:
     metrics.sockets.faulty("BAD_REQUEST")
     metrics.sockets.published("ok")
     metrics.sockets.delivered(0.001)
+    _work(metrics, "notes.remind")
+    metrics.depth.tell(DEPTH, lasting=60)
     return metrics
+
+
+def _work(metrics: Metrics, task_type: str) -> None:
+    """One task, from its claim to its end, and everything around it."""
+    metrics.tasks.claimed(task_type, 0.002)
+    metrics.tasks.started(task_type)
+    metrics.tasks.ended(task_type, "done", 0.01)
+    metrics.tasks.rescued(task_type, poison=False)
+    metrics.tasks.rescued(task_type, poison=True)
+    metrics.tasks.relayed(3, 6, 0.05)
+    metrics.tasks.scheduled(task_type)
+    metrics.tasks.listening(is_so=True)
 
 
 def _told(metrics: Metrics) -> Iterator[Described]:
@@ -101,6 +128,45 @@ def test_names_that_are_made_up_without_end_are_counted_together() -> None:
 
     others = {"statement": "other", "outcome": "other"}
     assert metrics.registry.get_sample_value("plinth_database_queries_total", others) == 500
+
+
+def test_a_thousand_types_that_nobody_declared_are_counted_together() -> None:
+    metrics = Metrics()
+    metrics.tasks.know(["notes.remind"], ["notes.nightly"])
+    _work(metrics, "notes.remind")
+    _work(metrics, "made.up")
+    before = len(metrics.exposition("")[0].splitlines())
+
+    for number in range(1000):
+        _work(metrics, f"made_up_{number}")
+
+    assert len(metrics.exposition("")[0].splitlines()) == before
+    assert _by_type(metrics, "plinth_tasks_claimed_total") == {"notes.remind": 1, "other": 1001}
+    assert _by_type(metrics, "plinth_tasks_running") == {"notes.remind": 0, "other": 0}
+    assert metrics.registry.get_sample_value("plinth_schedules_ticks_total", {"schedule": "other"}) == 1002
+
+
+def test_a_declared_type_is_there_before_its_first_event() -> None:
+    metrics = Metrics()
+    metrics.tasks.know(["notes.remind"], ["notes.nightly"])
+    metrics.tasks.know(["notes.remind"], ["notes.nightly"])
+
+    asked = [
+        ("plinth_tasks_claimed_total", {"task_type": "notes.remind"}),
+        ("plinth_tasks_running", {"task_type": "notes.remind"}),
+        ("plinth_tasks_ended_total", {"task_type": "notes.remind", "outcome": "dead"}),
+        ("plinth_tasks_poisoned_total", {"task_type": "notes.remind"}),
+        ("plinth_schedules_ticks_total", {"schedule": "notes.nightly"}),
+    ]
+
+    assert [metrics.registry.get_sample_value(*each) for each in asked] == [0, 0, 0, 0, 0]
+    assert _by_type(metrics, "plinth_tasks_run_duration_seconds_count") == {}, "buckets only where something ran"
+
+
+def _by_type(metrics: Metrics, name: str) -> dict[str, float]:
+    families = text_string_to_metric_families(metrics.exposition("")[0].decode())
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return {sample.labels["task_type"]: sample.value for sample in samples}
 
 
 def test_a_duration_falls_into_its_bucket() -> None:

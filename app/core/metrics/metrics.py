@@ -10,6 +10,7 @@ from prometheus_client.metrics import disable_created_metrics
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.core.database import PoolStats
+from app.core.metrics.depth import DepthCollector
 from app.core.metrics.edge import HttpMetrics, RateLimitMetrics
 from app.core.metrics.loop_lag import LoopLag
 from app.core.metrics.pool import PoolCollector
@@ -43,6 +44,8 @@ class Metrics:
         self.sockets = SocketMetrics(self.registry)
         self.spans = SpanMetrics(self.registry)
         self.tasks = TaskMetrics(self.registry)
+        self.depth = DepthCollector()
+        self.registry.register(self.depth)
         self.loop_lag = LoopLag(self.registry)
 
     def follow_pool(self, stats: Callable[[], PoolStats]) -> None:
