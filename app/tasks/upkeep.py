@@ -1,0 +1,71 @@
+"""What some worker has to do now and then: take back the tasks of lost workers, and let ordered tasks go on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.core.resources import Resources
+from app.tasks import store
+from app.tasks.settler import TROUBLE
+
+log = structlog.get_logger(__name__)
+
+RESCUE_EVERY = 1.0  # seconds
+PROMOTE_EVERY = 5.0
+SHARE = 20.0  # each comes at most after this many times its own duration
+BATCH = 500
+
+
+class Upkeep:
+    """Every worker does it; what one of them has locked, the others pass over. `found` is told of work to claim."""
+
+    def __init__(self, resources: Resources, *, found: Callable[[], None]) -> None:
+        self._database = resources.database
+        self._metrics = resources.metrics.tasks
+        self._max_crashes = resources.settings.worker.max_crashes
+        self._found = found
+
+    async def run(self) -> None:
+        """Forever."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_each(RESCUE_EVERY, self.rescue))
+            both.create_task(_each(PROMOTE_EVERY, self.promote))
+
+    async def rescue(self) -> int:
+        """Take back what lost workers held; gives how many."""
+        rescued = await store.rescue(self._database, max_crashes=self._max_crashes, limit=BATCH)
+        if not rescued:
+            return 0
+        poison = [each for each in rescued if each.poison]
+        for each in rescued:
+            self._metrics.rescued(each.task_type, poison=each.poison)
+        for each in poison:
+            log.error("task_dead", task_id=str(each.id), task_type=each.task_type, error="poison")
+        log.warning("tasks_rescued", tasks=len(rescued), poison=len(poison))
+        await store.promote(self._database, [each.order_key for each in poison if each.order_key])
+        self._found()
+        return len(rescued)
+
+    async def promote(self) -> int:
+        """Let the first of every order run, where its predecessor's worker could not; gives how many."""
+        promoted = await store.promote_all(self._database)
+        if promoted:
+            self._found()
+        return promoted
+
+
+async def _each(seconds: float, act: Callable[[], Awaitable[int]]) -> None:
+    while True:
+        began, count = time.monotonic(), 0
+        try:
+            count = await act()
+        except TROUBLE as error:
+            log.debug("upkeep_failed", error=type(error).__name__)
+        took = time.monotonic() - began
+        if count < BATCH:
+            await asyncio.sleep(max(seconds, SHARE * took) * random.uniform(0.8, 1.2))  # noqa: S311  (no secret)
