@@ -8,6 +8,7 @@ from app.tasks.store.claiming import Claimed, Lane, Rescued, claim, disown, resc
 from app.tasks.store.ordering import promote, promote_all
 from app.tasks.store.relaying import Horizon, Moved, Subscription, move_events, select_horizon
 from app.tasks.store.settling import Ending, Requeueing, Settled, finish, renew, requeue
+from app.tasks.store.ticking import Step, advance_schedule, select_now, select_ticks
 
 __all__ = [
     "Claimed",
@@ -18,7 +19,9 @@ __all__ = [
     "Requeueing",
     "Rescued",
     "Settled",
+    "Step",
     "Subscription",
+    "advance_schedule",
     "claim",
     "disown",
     "finish",
@@ -30,4 +33,6 @@ __all__ = [
     "rescue",
     "select_due_types",
     "select_horizon",
+    "select_now",
+    "select_ticks",
 ]
