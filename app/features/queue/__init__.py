@@ -1,7 +1,8 @@
 """Tasks and events as their operators meet them, and the housekeeping of what has ended."""
 
 from app.feature import Feature
+from app.features.queue.handlers import handlers, schedules
 
-feature = Feature(name="queue")
+feature = Feature(name="queue", tasks=handlers, schedules=schedules)
 
 __all__ = ["feature"]
