@@ -8,11 +8,15 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import structlog
+
 from app.core.database.connection import Connection
 from app.core.database.errors import TransactionNotInherited, TransactionRolledBack
 
 if TYPE_CHECKING:  # a ring otherwise: a database makes transactions
     from app.core.database.database import Database, Hold
+
+log = structlog.get_logger(__name__)
 
 ISOLATION_LEVELS = ("read_committed", "repeatable_read", "serializable")
 
@@ -94,6 +98,7 @@ class Transaction:
     def after_commit(self, call: Callable[[], None]) -> None:
         """Have `call` called once all of this is stored, and never where it is not; it must return at once.
 
+        What it raises is logged and goes no further: nobody may take a transaction for undone that is stored.
         Registered in a savepoint, it waits for the outermost COMMIT, and goes with the savepoint where that is undone.
         A COMMIT whose answer is lost counts as failed, although it may have happened.
         """
@@ -105,7 +110,7 @@ class Transaction:
             self._connection.transactions[-1].inherit(calls)
             return
         for call in calls:
-            call()
+            _call(call)
 
     def inherit(self, calls: list[Callable[[], None]]) -> None:
         """What was registered in a savepoint that has been released into this one."""
@@ -168,6 +173,13 @@ def _begin(isolation: str | None, *, readonly: bool) -> str:
         raise ValueError(f"isolation is one of {', '.join(ISOLATION_LEVELS)}, not {isolation!r}")
     level = f" ISOLATION LEVEL {isolation.replace('_', ' ').upper()}" if isolation else ""
     return f"BEGIN{level}{' READ ONLY' if readonly else ''}"
+
+
+def _call(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:
+        log.exception("after_commit_failed")
 
 
 def _confirm(done: str) -> None:
