@@ -9,7 +9,8 @@ from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 import msgspec
-import orjson
+
+from app.core import json
 
 P = TypeVar("P")
 
@@ -51,7 +52,10 @@ class Task(Generic[P]):
         check_running(self.name, self.timeout, self.retries, self.concurrency)
 
     def encode(self, payload: P) -> Any:  # noqa: ANN401  (JSON)
-        """Raises `TypeError` for another class than the declared one, whose fields nobody would read."""
+        """Raises `TypeError` for another class than the declared one, whose fields nobody would read.
+
+        And `NotJson`, a `ValueError`, for a number that JSON would round.
+        """
         return encode(self.name, self.payload, payload)
 
     def decode(self, stored: object) -> P:
@@ -73,7 +77,7 @@ class Event(Generic[P]):
         _check_payload(self.name, self.payload)
 
     def encode(self, payload: P) -> Any:  # noqa: ANN401  (JSON)
-        """Raises `TypeError` for another class than the declared one."""
+        """Raises `TypeError` for another class than the declared one, and `NotJson` as above."""
         return encode(self.name, self.payload, payload)
 
     def decode(self, stored: object) -> P:
@@ -84,7 +88,8 @@ class Event(Generic[P]):
 def encode(name: str, kind: type[P], payload: P) -> Any:  # noqa: ANN401  (JSON)
     if type(payload) is not kind:
         raise TypeError(f"{name} takes {kind.__name__}, not {type(payload).__name__}")
-    return orjson.loads(msgspec.json.encode(payload))
+    # Read back as any JSON: what would change on the way (a number of more than 64 bits) is found here, and not later.
+    return json.loads(msgspec.json.encode(payload))
 
 
 def decode(kind: type[P], stored: object) -> P:
@@ -110,5 +115,5 @@ def _check_name(name: str) -> None:
 
 
 def _check_payload(name: str, kind: type[Any]) -> None:
-    if not (dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         raise TypeError(f"{name}: the payload is a frozen dataclass, not {kind!r}")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import structlog
 from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.database import ConnectionTrouble, Database, Statement
 
@@ -18,9 +20,10 @@ log = structlog.get_logger(__name__)
 CHANNEL = "plinth_queue"
 INTERVAL = 0.05  # seconds; at most one NOTIFY of a process in each
 
+# All at once: the lock is taken once for them.
 NOTIFY = Statement(
-    text("SELECT pg_notify(:channel, :message)").bindparams(
-        bindparam("channel", type_=Text), bindparam("message", type_=Text)
+    text("SELECT pg_notify(:channel, message) FROM unnest(CAST(:messages AS text[])) AS message").bindparams(
+        bindparam("channel", type_=Text), bindparam("messages", type_=ARRAY(Text))
     ),
     name="notify_workers",
 )
@@ -46,8 +49,7 @@ class Waker:
             self._asked.clear()
             messages, self._messages = self._messages, set()
             try:
-                for message in messages:
-                    await self._database.execute(NOTIFY, {"channel": CHANNEL, "message": message})
-            except ConnectionTrouble as error:
+                await self._database.fetch_all(NOTIFY, {"channel": CHANNEL, "messages": sorted(messages)})
+            except (ConnectionTrouble, asyncpg.PostgresError) as error:
                 log.debug("wake_failed", reason=str(error))
             await asyncio.sleep(INTERVAL)
