@@ -66,7 +66,7 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
         _running(schema_probe(database, clock=clock)) as of_schema,
         _running(redis_probe(redis, clock=clock)) as of_redis,
         _closing("realtime", open_publisher(redis, observer=metrics.sockets)) as realtime,
-        open_queue(database) as queue,
+        open_queue(database, tracing) as queue,
         beside(metrics.loop_lag.run(), name="loop lag"),
     ):
         metrics.follow_pool(database.stats)

@@ -40,7 +40,6 @@ class Depth:
         self._clock = resources.clock
         self._registry = registry
         self._interval = interval
-        self._metrics.tasks.know(registry.runnables, (each.name for each in registry.schedules))
 
     async def run(self) -> None:
         """Forever; while the database does not answer there is nothing to tell."""

@@ -19,6 +19,7 @@ from app.tasks.registry import Registry
 from app.tasks.run import Cause, End, Outcome, Run
 from app.tasks.running import Running
 from app.tasks.settler import TROUBLE, Settler
+from app.tasks.traces import traced
 from app.tasks.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class Runner:
         worker, database = resources.settings.worker, resources.database
         self._poll_interval = worker.poll_interval
         self._metrics = resources.metrics.tasks
+        self._metrics.know(registry.runnables)
         self._held: set[Run] = set()
         self._stopping = asyncio.Event()
         self._is_claiming = asyncio.Lock()
@@ -47,7 +49,7 @@ class Runner:
         self._running = Running(
             concurrency=worker.concurrency,
             started=self._started,
-            execute=execution.execute,
+            execute=traced(execution.execute, resources.tracing),
             failed=execution.failed,
             ended=self._ended,
         )

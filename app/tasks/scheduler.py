@@ -44,6 +44,7 @@ class Scheduler:
         """`machine` is the clock that is held against the database's."""
         self._resources = resources
         self._schedules = registry.schedules
+        resources.metrics.tasks.know((), (each.name for each in registry.schedules))
         self._clock = SharedClock(resources.database, resources.clock, machine or SystemClock())
         self._looked_at = resources.clock.now()
         self._failures = 0

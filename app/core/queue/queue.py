@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -17,6 +17,9 @@ from app.core.queue.declared import Event, Priority, Task
 from app.core.queue.statements import INSERT_EVENT, INSERT_TASKS
 from app.core.queue.waker import Waker
 from app.core.tracing import inject
+
+if TYPE_CHECKING:  # imported where traces are on, and nowhere else
+    from app.core.tracing.tracing import Tracing
 
 P = TypeVar("P")
 
@@ -34,9 +37,10 @@ class Queue:
     be lost although that happened. In a child task of the one that opened it, `TransactionNotInherited`.
     """
 
-    def __init__(self, database: Database, waker: Waker) -> None:
+    def __init__(self, database: Database, waker: Waker, tracing: Tracing | None = None) -> None:
         self._database = database
         self._waker = waker
+        self._tracing = tracing
 
     async def enqueue(
         self,
@@ -79,9 +83,9 @@ class Queue:
             "aggregate_id": aggregate_id,
             "event_type": event.name,
             "payload": event.encode(payload),
-            "context": _context(),
         }
-        await self._database.execute(INSERT_EVENT, values)
+        with self._sending("publish", event.name):
+            await self._database.execute(INSERT_EVENT, {**values, "context": _context()})
         transaction.after_commit(lambda: self._waker.wake(OUTBOX))
         return event_id
 
@@ -101,19 +105,22 @@ class Queue:
             "run_ats": run_ats,
             "delays": delays,
             "dedupe_keys": dedupe_keys,
-            "context": _context(),
         }
-        rows = await self._database.fetch_all(INSERT_TASKS, values)
+        with self._sending("enqueue", task.name, len(asked)):
+            rows = await self._database.fetch_all(INSERT_TASKS, {**values, "context": _context()})
         if rows:
             transaction.after_commit(lambda: self._waker.wake(TASKS))
         return [row["id"] for row in rows]
 
+    def _sending(self, operation: str, name: str, messages: int = 1) -> AbstractContextManager[None]:
+        return self._tracing.sending(operation, name, messages) if self._tracing else nullcontext()
+
 
 @asynccontextmanager
-async def open_queue(database: Database) -> AsyncIterator[Queue]:
+async def open_queue(database: Database, tracing: Tracing | None = None) -> AsyncIterator[Queue]:
     waker = Waker(database)
     async with beside(waker.run(), name="waker"):
-        yield Queue(database, waker)
+        yield Queue(database, waker, tracing)
 
 
 def _context() -> dict[str, str]:

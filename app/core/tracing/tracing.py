@@ -14,12 +14,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span, set_span_in_context, use_span
 
 from app.core.metrics.spans import SpanMetrics
 from app.core.settings import Settings
 from app.core.tracing.carrier import extract
 from app.core.tracing.export import Reporting
+from app.core.tracing.messages import RunSpan, run_attributes, sending_attributes
 from app.core.tracing.request import RequestSpan
 from app.core.tracing.services import DatabaseSpans, RedisSpans
 from app.core.version import VERSION
@@ -70,6 +71,33 @@ class Tracing:
             if not request.forgotten:
                 span.end()
             detach(token)
+
+    @contextmanager
+    def sending(self, operation: str, name: str, messages: int) -> Iterator[None]:
+        """The span of asking for tasks or telling of an event: what is kept inside of it leads their runs here.
+
+        What runs by itself (a schedule, a command) begins no trace with it: each run has its own.
+        """
+        if not get_current_span().is_recording():
+            yield
+            return
+        attributes = sending_attributes(operation, name, messages)
+        span = self._tracer.start_span(f"{operation} {name}", kind=SpanKind.PRODUCER, attributes=attributes)
+        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            try:
+                yield
+            except Exception as error:
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(StatusCode.ERROR)
+                raise
+
+    @contextmanager
+    def run(self, task_type: str, kept: Mapping[str, str], *, task_id: str, attempt: int) -> Iterator[RunSpan]:
+        """The span of one run of a task, and the parent of all that its handler does; `kept` is what `inject` gave."""
+        attributes = run_attributes(task_type, task_id, attempt, kept.get("request_id"))
+        span = self._tracer.start_span(task_type, extract(kept), kind=SpanKind.CONSUMER, attributes=attributes)
+        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            yield RunSpan(span)
 
     async def close(self) -> None:
         """Send what is left. A collector that does not take it in time loses it: the stop does not wait longer."""
