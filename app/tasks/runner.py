@@ -63,7 +63,7 @@ class Runner:
 
     @property
     def last_claim(self) -> float:
-        """When the database last answered a claim (monotonic seconds)."""
+        """When the database last answered a claim, or there was no room for one (monotonic seconds)."""
         return self._claimer.last_claim
 
     async def run(self) -> None:
@@ -126,6 +126,8 @@ class Runner:
             self._news.clear()
             now = time.monotonic()
             has_room = self._has_room()
+            if not has_room:
+                self._claimer.last_claim = now  # it asks for nothing, so that no answer means nothing
             if has_room and now >= self._look_at:
                 return
             self._leave_stale(now)
