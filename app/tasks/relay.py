@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import time
 
-import asyncpg
 import structlog
 
-from app.core.database import ConnectionTrouble
 from app.core.resources import Resources
 from app.tasks import store
+from app.tasks.backoff import Backoff
 from app.tasks.hints import Hints
 from app.tasks.registry import Registry
 from app.tasks.relay_floor import RelayFloor
+from app.tasks.settler import TROUBLE
 from app.tasks.store import Moved, Subscription
 
 log = structlog.get_logger(__name__)
@@ -22,9 +20,6 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 # Where each look reads past many dead rows, it is to find much.
 LARGE_BATCH = 5000
-FIRST_RETRY, LONGEST_RETRY = 0.05, 1.0  # seconds
-
-_random = secrets.SystemRandom()
 
 
 class Relay:
@@ -34,24 +29,27 @@ class Relay:
         self._resources = resources
         self._database = resources.database
         self._hints = hints
+        self._poll_interval = resources.settings.worker.poll_interval
         self._known = list(registry.events)
         self._subscriptions = [
             Subscription(each.event.name, each.name, int(each.priority), each.retries) for each in registry.subscribers
         ]
         self._floor = RelayFloor(self._database)
         self._unpromoted: set[str] = set()
-        self._failures = 0
 
     async def run(self) -> None:
         """Until cancelled; whatever the database does, it is asked again."""
+        backoff, tell = Backoff(), log.warning
         while True:
             try:
                 await self.run_once()
-            except (ConnectionTrouble, asyncpg.PostgresError) as error:
-                await self._rest(error)
-                continue
-            self._failures = 0
-            await self._hints.wait("outbox", within=self._resources.settings.worker.poll_interval)
+            except TROUBLE as error:
+                tell("relay_interrupted", error=type(error).__name__)
+                tell = log.debug  # the first line of an outage says it all
+                await backoff.wait()
+            else:
+                backoff, tell = Backoff(), log.warning
+                await self._hints.wait("outbox", within=self._poll_interval)
 
     async def run_once(self) -> int:
         """Move what is there, batch by batch; gives how many events that were."""
@@ -90,12 +88,3 @@ class Relay:
             self._hints.tell("tasks")
             self._resources.queue.wake("tasks")
         self._unpromoted.difference_update(keys)
-
-    async def _rest(self, error: Exception) -> None:
-        """The first line of an outage is a warning; the others would say the same."""
-        tell = log.debug if self._failures else log.warning
-        longest = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(self._failures, 10))
-        self._failures += 1
-        retry_in = _random.uniform(longest / 2, longest)
-        tell("relay_interrupted", reason=str(error), retry_in=round(retry_in, 3))
-        await asyncio.sleep(retry_in)

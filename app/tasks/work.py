@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.database import Statement
 from app.core.queue.tables import processed_events
 from app.core.resources import Resources
+from app.tasks import store
+from app.tasks.outcomes import LeaseLost
 
 P = TypeVar("P")
 
@@ -69,8 +71,11 @@ class Delivery(Work[P]):
     async def once(self) -> AsyncIterator[bool]:
         """A transaction that says whether this event is new to this subscriber; what is done in it counts once.
 
-        False means that it was dealt with: leave at once. The memory of it is stored together with the effects.
+        False means that it was dealt with: leave at once. The memory of it is stored together with the effects. Raises
+        `LeaseLost` at the end where another run has the event by now: the next one may have been let go on meanwhile.
         """
         async with self.resources.database.transaction():
             values = {"event_id": self.event_id, "handler_name": self.handler_name}
             yield await self.resources.database.fetch_one(INSERT_PROCESSED_EVENT, values) is not None
+            if not await store.hold(self.resources.database, self.id, self.lease_seq):
+                raise LeaseLost

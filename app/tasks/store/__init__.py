@@ -7,7 +7,7 @@ a task changes nothing of it any more, however late it comes.
 from app.tasks.store.claiming import Claimed, Lane, Rescued, claim, disown, rescue, select_due_types
 from app.tasks.store.ordering import promote, promote_all
 from app.tasks.store.relaying import Horizon, Moved, Subscription, move_events, select_horizon
-from app.tasks.store.settling import Ending, Requeueing, Settled, finish, renew, requeue
+from app.tasks.store.settling import Ending, Requeueing, Settled, finish, hold, renew, requeue
 from app.tasks.store.ticking import Step, advance_schedule, select_now, select_ticks
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "claim",
     "disown",
     "finish",
+    "hold",
     "move_events",
     "promote",
     "promote_all",

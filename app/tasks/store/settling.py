@@ -72,6 +72,14 @@ RETURNING tasks.id
     name="renew_leases",
 )
 
+# Until the commit nobody can take the task or end it: either of that locks the row's key. A renewal does not.
+HOLD = Statement(
+    text("""
+SELECT id FROM tasks WHERE id = :id AND status = 'running' AND lease_seq = :lease_seq FOR KEY SHARE
+""").bindparams(bindparam("id", type_=Uuid), bindparam("lease_seq", type_=BIGINT)),
+    name="hold_task",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -129,3 +137,8 @@ async def renew(db: Database, held: Sequence[tuple[UUID, int]], *, lease: float)
     """Keep these (id and `lease_seq`) for `lease` seconds from now; those that are missing in the answer are lost."""
     values = {"ids": [id_ for id_, _ in held], "lease_seqs": [seq for _, seq in held], "lease": lease}
     return {row["id"] for row in await db.fetch_all(RENEW, values)}
+
+
+async def hold(db: Database, id_: UUID, lease_seq: int) -> bool:
+    """Whether this run still has its task; if so, it keeps it until the end of the open transaction."""
+    return await db.fetch_one(HOLD, {"id": id_, "lease_seq": lease_seq}) is not None
