@@ -87,6 +87,11 @@ ALTER TABLE tasks
     op.execute("CREATE INDEX ix_tasks_claim ON tasks (task_type, priority, run_at, id) WHERE status = 'pending'")
     # Who is the first of a key: asked when one of its tasks has ended.
     op.execute("CREATE INDEX ix_tasks_order ON tasks (order_key, order_position) WHERE order_key IS NOT NULL")
+    # At most one of a key is on its way. Two looks at the same moment could choose two, where a dead one is retried.
+    op.execute(
+        "CREATE UNIQUE INDEX uq_tasks_order_active ON tasks (order_key) "
+        "WHERE order_key IS NOT NULL AND status <> 'waiting'"
+    )
 
     # Ids are made by the clock, which may step back. This number is taken under the lock of the aggregate.
     op.execute("DROP INDEX ix_outbox_unprocessed")
@@ -123,6 +128,7 @@ def downgrade() -> None:
     op.execute("DROP INDEX ix_outbox_unprocessed")
     op.execute("ALTER TABLE outbox DROP COLUMN position, DROP COLUMN context")
     op.execute("CREATE INDEX ix_outbox_unprocessed ON outbox (created_at, id) WHERE processed_at IS NULL")
+    op.execute("DROP INDEX uq_tasks_order_active")
     op.execute("DROP INDEX ix_tasks_order")
     op.execute("DROP INDEX ix_tasks_claim")
     op.execute("""

@@ -66,6 +66,12 @@ tasks = Table(
     Index("ix_tasks_claim", "task_type", "priority", "run_at", "id", postgresql_where=text("status = 'pending'")),
     Index("ix_tasks_lease", "locked_until", postgresql_where=text("status = 'running'")),
     Index("ix_tasks_order", "order_key", "order_position", postgresql_where=text("order_key IS NOT NULL")),
+    Index(
+        "uq_tasks_order_active",
+        "order_key",
+        unique=True,
+        postgresql_where=text("order_key IS NOT NULL AND status <> 'waiting'"),
+    ),
     postgresql_with=OFTEN_VACUUMED,
     comment="Work to be done after the request that asked for it",
 )

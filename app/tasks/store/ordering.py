@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import asyncpg
 from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
 
 from app.core.database import Database, Statement
 
+# What is retried comes before those that have gone ahead of it, so the first of a key may have to wait for a later one.
 # To be run after the commit of what has changed the key, with a snapshot of its own: whichever of two changes commits
 # last, its look sees both (docs/decisions/0008).
 PROMOTE = Statement(
@@ -16,8 +18,9 @@ PROMOTE = Statement(
 UPDATE tasks SET status = 'pending'
 FROM (
     SELECT first.id FROM unnest(CAST(:keys AS text[])) AS changed (order_key) CROSS JOIN LATERAL (
-        SELECT id, status FROM tasks WHERE tasks.order_key = changed.order_key ORDER BY order_position LIMIT 1
-    ) AS first WHERE first.status = 'waiting'
+        SELECT id, status FROM tasks WHERE tasks.order_key = changed.order_key ORDER BY order_position, id LIMIT 1
+    ) AS first WHERE first.status = 'waiting' AND NOT EXISTS (
+        SELECT FROM tasks AS active WHERE active.order_key = changed.order_key AND active.status <> 'waiting')
 ) AS head
 WHERE tasks.id = head.id AND tasks.status = 'waiting'
 RETURNING tasks.id
@@ -32,7 +35,10 @@ UPDATE tasks SET status = 'pending'
 WHERE id IN (
     SELECT id FROM tasks AS head WHERE status = 'waiting' AND order_key IS NOT NULL AND NOT EXISTS (
         SELECT FROM tasks AS earlier
-        WHERE earlier.order_key = head.order_key AND earlier.order_position < head.order_position)
+        WHERE earlier.order_key = head.order_key
+          AND (earlier.order_position, earlier.id) < (head.order_position, head.id)
+    ) AND NOT EXISTS (
+        SELECT FROM tasks AS active WHERE active.order_key = head.order_key AND active.status <> 'waiting')
     LIMIT :limit
 ) AND status = 'waiting'
 RETURNING id
@@ -43,9 +49,17 @@ RETURNING id
 
 async def promote(db: Database, keys: Sequence[str]) -> int:
     """Let the first of each key run, if it waits; gives how many did. Never inside a transaction."""
-    return len(await db.fetch_all(PROMOTE, {"keys": list(keys)})) if keys else 0
+    return await _promoted(db, PROMOTE, {"keys": list(keys)}) if keys else 0
 
 
 async def promote_all(db: Database, *, limit: int = 1000) -> int:
     """The same for every key; gives how many were found."""
-    return len(await db.fetch_all(PROMOTE_ALL, {"limit": limit}))
+    return await _promoted(db, PROMOTE_ALL, {"limit": limit})
+
+
+async def _promoted(db: Database, statement: Statement, values: dict[str, object]) -> int:
+    """Two looks at once may choose two tasks of one key; the database refuses the second, which looks again."""
+    try:
+        return len(await db.fetch_all(statement, values))
+    except asyncpg.UniqueViolationError:
+        return len(await db.fetch_all(statement, values))
