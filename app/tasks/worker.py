@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -19,12 +20,19 @@ from app.tasks.listener import Listener
 from app.tasks.registry import Registry
 from app.tasks.relay import Relay
 from app.tasks.restarted import restarted
+from app.tasks.runner import Runner
 from app.tasks.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
 
 # In the extensions of an application, while one runs beside it.
 WORKER = "plinth.worker"
+
+# Seconds that giving tasks back may take, after the grace that they had; the lease gives back what is left.
+LAST_RESORT = 5.0
+
+# A claim that the database has not answered for so long, in seconds and in polls, is reported.
+SILENT, SILENT_POLLS = 10.0, 5
 
 Run = Callable[[], Coroutine[None, None, None]]
 
@@ -39,6 +47,7 @@ class Worker:
         self._resources = resources
         self._registry = registry
         hints = Hints()
+        self.runner = Runner(resources, registry, hints, self.name)
         # Until the last task has ended: it may be cancelled, and is counted.
         self._watching: dict[str, Run] = {
             "listener": Listener(resources, hints).run,
@@ -50,12 +59,23 @@ class Worker:
             "scheduler": Scheduler(resources, registry).run,
         }
 
+    @property
+    def silence(self) -> str | None:
+        """Why nothing may be done here at present; None while the database answers."""
+        seconds = time.monotonic() - self.runner.last_claim
+        if seconds <= max(SILENT, SILENT_POLLS * self._resources.settings.worker.poll_interval):
+            return None
+        return f"the database has not answered a claim for {seconds:.0f} s"
+
     async def run(self) -> None:
         """Until stopping is asked for, and what runs has ended or was given back."""
         self._announce()
         try:
-            async with _all(self._watching), _all(self._making_work):
-                await self._resources.lifecycle.stop_requested.wait()
+            async with _all(self._watching), beside(restarted("runner", self.runner.run), name="runner"):
+                async with _all(self._making_work):
+                    await self._resources.lifecycle.stop_requested.wait()
+                    self.runner.stop_claiming()
+                await self._finish()
         finally:
             self.ended.set()
         log.info("worker_stopped", worker=self.name)
@@ -69,6 +89,14 @@ class Worker:
             task_types=len(self._registry.runnables),
             schedules=len(schedules),
         )
+
+    async def _finish(self) -> None:
+        """A failure leaves tasks to their leases, and costs them some time."""
+        try:
+            async with asyncio.timeout(self.grace + LAST_RESORT):
+                await self.runner.finish(self.grace)
+        except Exception:
+            log.exception("worker_stop_failed", worker=self.name)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, on a real port: signals, exit codes and logs are the real ones."""
+"""The real server or worker in a process of its own, on a real port: signals, exit codes and logs are the real ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tests.harness.settings import TestSettings
 
 START_LIMIT = 30.0  # seconds; a loaded machine, not a slow app
 FAULT_ROUTES = "tests.harness.fault_routes"
+FAULT_TASKS = "tests.harness.fault_tasks"  # and the same routes
 
 
 class AppProcess:
-    """A running server. `logs` are its events so far; `http` is a client with `url` as its base."""
+    """A running server or worker. `logs` are its events so far; `http` is a client with `url` as its base."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.url = ""
@@ -96,13 +97,18 @@ def _parse(line: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def launch_app(
-    settings: TestSettings, *overrides: str, module: str = FAULT_ROUTES, env: dict[str, str] | None = None
+    settings: TestSettings,
+    *overrides: str,
+    module: str = FAULT_ROUTES,
+    role: str = "serve",
+    env: dict[str, str] | None = None,
 ) -> AsyncIterator[AppProcess]:
-    """Start without waiting: for a start that is to fail, or to be interrupted."""
-    options = {"server.port": "0", "log.format": "json", **dict(pair.split("=", 1) for pair in overrides)}
+    """Start without waiting: for a start that is to fail, or to be interrupted; `role` is one of `app.server.Role`."""
+    usual = {"server.port": "0", "worker.port": "0", "log.format": "json"}
+    options = usual | dict(pair.split("=", 1) for pair in overrides)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.harness.serve", str(settings.root), module, *map("=".join, options.items())),
+        *("-m", "tests.harness.serve", str(settings.root), module, f"--role={role}", *map("=".join, options.items())),
         cwd=PROJECT_ROOT,
         env={"PATH": os.environ["PATH"], **settings.environ, **(env or {})},
         stdin=asyncio.subprocess.PIPE,

@@ -11,9 +11,11 @@ import pytest
 from redis import Redis
 
 from app.core.database import Database, open_database
+from app.core.queue import Queue, open_queue
 from app.embedded import PostgresServer, RedisServer, start_postgres, start_redis
+from app.tasks import Registry
 from tests.harness import plugin
-from tests.harness.app_process import AppProcess, launch_app
+from tests.harness.app_process import FAULT_TASKS, AppProcess, launch_app
 from tests.harness.background import BackgroundLoop
 from tests.harness.clock import FakeClock
 from tests.harness.databases import Clones
@@ -22,6 +24,7 @@ from tests.harness.redis_databases import claim_database
 from tests.harness.run import migrate
 from tests.harness.services import PASSWORD
 from tests.harness.settings import TestSettings, make_settings
+from tests.harness.stepped_worker import SteppedWorker, stepped_worker
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +99,37 @@ async def app_process(settings: TestSettings) -> AsyncIterator[StartApp]:
             return app
 
         yield start
+
+
+@pytest.fixture
+async def worker_process(app_process: StartApp) -> StartApp:
+    """Starts real workers, as `app_process` starts servers; their tasks are those of the kit (`FAULT_TASKS`)."""
+
+    async def start(*overrides: str, module: str = FAULT_TASKS, **options: Any) -> AppProcess:
+        return await app_process(*overrides, module=module, role="work", **options)
+
+    return start
+
+
+StartWorker = Callable[..., Awaitable[SteppedWorker]]
+
+
+@pytest.fixture
+async def worker(settings: TestSettings) -> AsyncIterator[StartWorker]:
+    """Opens workers that are stepped: `worker = await worker(Registry([Handler(TASK, run)]), "worker.lease=5")`."""
+    async with AsyncExitStack() as opened:
+
+        async def start(registry: Registry, *overrides: str) -> SteppedWorker:
+            return await opened.enter_async_context(stepped_worker(settings(*overrides), registry))
+
+        yield start
+
+
+@pytest.fixture
+async def queue(db: Database) -> AsyncIterator[Queue]:
+    """What asks for tasks, in `async with db.transaction()`; workers are told after its commit."""
+    async with open_queue(db) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""The real server as a child process of a test, with routes that only tests have.
+"""The real server or worker as a child process of a test, with routes and tasks that only tests have.
 
-`python -m tests.harness.serve ROOT MODULE [SECTION.KEY=VALUE ...]`: ROOT is the folder of the settings, MODULE
-holds a `feature` to add to the app's own.
+`python -m tests.harness.serve ROOT MODULE [--role=serve|work|both] [SECTION.KEY=VALUE ...]`: ROOT is the folder of the
+settings, MODULE holds a `feature` to add to the app's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 
 from app.bootstrap import FEATURES
 from app.core.settings import load_settings
-from app.server import run_server
+from app.server import Role, run_server
+
+ROLE = "--role="
 
 
 def end_with_parent() -> None:
@@ -26,8 +28,11 @@ def end_with_parent() -> None:
 
 def main(root: str, module: str, *overrides: str) -> int:
     threading.Thread(target=end_with_parent, daemon=True).start()
+    role = Role.SERVE
+    if overrides and overrides[0].startswith(ROLE):
+        role, overrides = Role(overrides[0].removeprefix(ROLE)), overrides[1:]
     settings = load_settings(root=Path(root), overrides=overrides, secrets_folder=Path(root, "secrets"))
-    return run_server(settings, features=(*FEATURES, import_module(module).feature))
+    return run_server(settings, features=(*FEATURES, import_module(module).feature), role=role)
 
 
 if __name__ == "__main__":

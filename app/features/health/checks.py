@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.core.probe import Probe
 from app.core.resources import Resources
+from app.tasks.worker import Worker
 
 Check = Callable[[Resources], str | None]
 
@@ -44,6 +45,11 @@ def pool(resources: Resources) -> str | None:
 def draining(resources: Resources) -> str | None:
     """A process that was told to stop takes no new work."""
     return "the process is stopping" if resources.lifecycle.draining else None
+
+
+def worker(of_this_process: Worker) -> str | None:
+    """Where tasks are done, too: the queue answers."""
+    return of_this_process.silence
 
 
 CHECKS: dict[str, Check] = {

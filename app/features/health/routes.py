@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from quart import Blueprint, Response
+from quart import Blueprint, Response, current_app
 
 from app.core.version import VERSION
-from app.features.health.checks import CHECKS, OPTIONAL
+from app.features.health.checks import CHECKS, OPTIONAL, worker
+from app.tasks.worker import WORKER
 from app.web import PROBE, endpoint, resources
 
 routes = Blueprint("health", __name__, url_prefix="/health")
@@ -44,6 +45,8 @@ async def live() -> Response:
 async def ready() -> Response:
     """Tell the balancer whether to send work here, with the reason for each check that fails."""
     reasons = {name: check(resources()) for name, check in CHECKS.items()}
+    if here := current_app.extensions.get(WORKER):
+        reasons["worker"] = worker(here)
     failed = {name for name, reason in reasons.items() if reason is not None}
     status = "not ready" if failed - OPTIONAL else "degraded" if failed else "ready"
     body = {"status": status, "checks": {name: _check(reason) for name, reason in reasons.items()}}
