@@ -14,6 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Sent
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 SERVER, CLIENT = Sent.SPAN_KIND_SERVER, Sent.SPAN_KIND_CLIENT
+PRODUCER, CONSUMER = Sent.SPAN_KIND_PRODUCER, Sent.SPAN_KIND_CONSUMER
 
 
 @dataclass(frozen=True)
