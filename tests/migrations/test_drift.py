@@ -29,10 +29,10 @@ UNSEEN_BY_ALEMBIC = {
     "a default removed": "ALTER TABLE users ALTER is_active DROP DEFAULT",
     "a partial index for other rows": """
         DROP INDEX ix_tasks_claim;
-        CREATE INDEX ix_tasks_claim ON tasks (priority DESC, run_at, id) WHERE status = 'running'
+        CREATE INDEX ix_tasks_claim ON tasks (task_type, priority, run_at, id) WHERE status = 'running'
     """,
     "a partial index for all rows": """
-        DROP INDEX ix_outbox_unprocessed; CREATE INDEX ix_outbox_unprocessed ON outbox (created_at, id)
+        DROP INDEX ix_outbox_unprocessed; CREATE INDEX ix_outbox_unprocessed ON outbox (position)
     """,
     "a CHECK changed": """
         ALTER TABLE users DROP CONSTRAINT ck_users_role;
