@@ -114,6 +114,7 @@ def _check_name(name: str) -> None:
         raise ValueError(f"{name!r} is no name: words of a-z, 0-9 and _ joined by dots, at most {LONGEST} characters")
 
 
-def _check_payload(name: str, kind: type[Any]) -> None:
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+def _check_payload(name: str, kind: object) -> None:
+    is_frozen = isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    if not is_frozen:
         raise TypeError(f"{name}: the payload is a frozen dataclass, not {kind!r}")
