@@ -25,7 +25,21 @@ class LazyGroup(click.Group):
 
 
 # In the order in which a newcomer meets them.
-COMMANDS = ("dev", "serve", "worker", "migrate", "config", "routes", "openapi", "errors", "publish", "health", "doctor")
+COMMANDS = (
+    "dev",
+    "serve",
+    "worker",
+    "migrate",
+    "config",
+    "routes",
+    "openapi",
+    "errors",
+    "publish",
+    "tasks",
+    "outbox",
+    "health",
+    "doctor",
+)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -44,7 +58,7 @@ def cli(ctx: click.Context, overrides: tuple[str, ...]) -> None:
     \b
     Exit codes:
       0    done
-      1    an error that nobody expected, or health or doctor found something
+      1    an error that nobody expected, health or doctor found something, or what was named was refused
       2    bad settings or usage
       3    a service did not answer in time
       4    the schema does not fit this code

@@ -1,0 +1,142 @@
+"""What the operators' commands share: the database for one command, ids, JSON, and words for times."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, NoReturn, TypeVar
+from uuid import UUID
+
+import asyncpg
+import click
+
+from app.cli.context import CliContext
+from app.core.database import ConnectionTrouble, Database, DatabaseUnavailable, UnsupportedServer, open_database
+from app.core.errors import AppError
+from app.core.exit_codes import ExitCode
+from app.core.json import dumps
+from app.core.settings import Settings
+from app.core.telemetry import ROOT, configure_logging, secrets_of
+
+T = TypeVar("T")
+
+PATIENCE = 5.0  # seconds; a person waits no longer for a database that does not answer
+LONG = 60.0  # seconds; counting millions takes longer than a request may
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# Behind what is read aloud: an error's text is data, and may hold what moves a terminal's cursor.
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+
+
+class Id(click.ParamType[UUID]):
+    """The id of a task or an event."""
+
+    def __init__(self, thing: str) -> None:
+        self.name = "id"
+        self.thing = thing
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:  # noqa: ANN401  (click's own)
+        if isinstance(value, UUID):
+            return value
+        try:
+            return UUID(value)
+        except ValueError:
+            self.fail(f"{value!r} is no {self.thing} id: it is a UUID, as lists show it.", param, ctx)
+
+
+class Age(click.ParamType[timedelta]):
+    """A duration as a person types it."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401  (click's own)
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([smhdw])", value)
+        if not found:
+            self.fail(f"{value!r} is no age: a number and one of s, m, h, d, w, such as 12h or 7d.", param, ctx)
+        return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+
+
+def on_database(context: CliContext, work: Callable[[Database], Awaitable[T]], *, about: UUID | None = None) -> T:
+    """Do `work` on the database of the settings; where it can't be done, say why and exit; `about` was named."""
+    settings = context.load_settings()
+    configure_logging({ROOT: logging.CRITICAL}, json=settings.log.json, secrets=secrets_of(settings))
+    try:
+        return asyncio.run(_with_database(settings, work))
+    except AppError as error:
+        fail(f"{about}: {error.message}", ExitCode.UNEXPECTED)
+    except DatabaseUnavailable as error:
+        fail(str(error), ExitCode.SERVICE_UNAVAILABLE)
+    except ConnectionTrouble as error:
+        fail(f"The database did not answer: {error}", ExitCode.SERVICE_UNAVAILABLE)
+    except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
+        fail(f"The database was too busy: {error}. Try again.", ExitCode.SERVICE_UNAVAILABLE)
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+        fail(f"The schema does not fit this code: {error}. See `app migrate status`.", ExitCode.WRONG_SCHEMA)
+    except UnsupportedServer as error:
+        fail(str(error), ExitCode.WRONG_SCHEMA)
+
+
+async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    """One connection, at once or not at all."""
+    database = replace(
+        settings.database,
+        pool_min=1,
+        pool_max=1,
+        start_timeout=min(settings.database.start_timeout, PATIENCE),
+        command_timeout=max(settings.database.command_timeout, LONG),
+        statement_timeout=max(settings.database.statement_timeout, LONG),
+    )
+    async with open_database(database, application_name="plinth operator") as db:
+        return await work(db)
+
+
+def fail(message: str, code: ExitCode) -> NoReturn:
+    click.echo(printable(message), err=True)
+    sys.exit(code)
+
+
+def echo_json(value: object) -> None:
+    """As the admin API answers, in lines."""
+    click.echo(json.dumps(json.loads(dumps(value)), indent=2))
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey; its lines stay."""
+    return "".join(each if each.isprintable() or each == "\n" else UNPRINTABLE for each in text.expandtabs(4))
+
+
+def line_of(text: str | None) -> str:
+    """One line for a cell."""
+    return printable(text or "-").replace("\n", " ")
+
+
+def cut_to_terminal(text: str, *, column: int) -> str:
+    """What fits behind `column` on the screen; where there is none, all of it."""
+    room = max(16, shutil.get_terminal_size().columns - column)
+    return text if len(text) <= room or not sys.stdout.isatty() else f"{text[: room - 3]}..."
+
+
+def span(seconds: float) -> str:
+    """A duration in one number."""
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How far `moment` is from `now`, on either side."""
+    seconds = (now - moment).total_seconds()
+    return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+def moment_text(moment: datetime | None, now: datetime) -> str:
+    return f"{moment.isoformat(timespec='milliseconds')} ({ago(moment, now)})" if moment else "-"
