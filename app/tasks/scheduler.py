@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import structlog
 
 from app.core.clock import Clock, SystemClock
-from app.core.database import ConnectionTrouble
 from app.core.resources import Resources
+from app.tasks.backoff import Backoff
 from app.tasks.declared import Schedule
 from app.tasks.registry import Registry
+from app.tasks.settler import TROUBLE
 from app.tasks.shared_clock import SharedClock
 from app.tasks.store.ticking import Step, advance_schedule, select_ticks
 
 log = structlog.get_logger(__name__)
 
 LONGEST_SLEEP = 30.0  # seconds; a clock may be set meanwhile
-FIRST_RETRY = 0.25  # seconds; doubled with each try, with jitter
-LONGEST_RETRY = 10.0
 # A schedule that stands further in the future than this was put there by a clock that was wrong. Not less: a server
 # that takes over for another may be some minutes behind it, and must not repeat what came in these minutes.
 FARTHEST = timedelta(hours=1)
-
-_random = secrets.SystemRandom()
 
 
 class Scheduler:
@@ -47,18 +42,20 @@ class Scheduler:
         resources.metrics.tasks.know((), (each.name for each in registry.schedules))
         self._clock = SharedClock(resources.database, resources.clock, machine or SystemClock())
         self._looked_at = resources.clock.now()
-        self._failures = 0
 
     async def run(self) -> None:
         """Until cancelled."""
+        backoff, tell = Backoff(), log.warning
         while True:
             try:
                 await self.run_once()
-                self._failures = 0
-                rest = self._until_next()
-            except (ConnectionTrouble, asyncpg.PostgresError) as error:
-                rest = self._after(error)
-            await asyncio.sleep(rest)
+                backoff.reset()
+                tell = log.warning
+                await asyncio.sleep(self._until_next())
+            except TROUBLE as error:
+                tell("schedules_failed", reason=str(error))
+                tell = log.debug  # the other lines of an outage would say the same
+                await backoff.wait()
 
     async def run_once(self) -> list[str]:
         """Enqueue what is due; gives the names of those schedules."""
@@ -96,15 +93,6 @@ class Scheduler:
         ticks = [each.cron.next_after(self._looked_at) for each in self._schedules]
         now = self._clock.now()
         return min([LONGEST_SLEEP, *(max(0.0, (tick - now).total_seconds()) for tick in ticks)])
-
-    def _after(self, error: Exception) -> float:
-        """The first line of an outage is a warning; the others would say the same."""
-        tell = log.debug if self._failures else log.warning
-        self._failures += 1
-        longest = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(self._failures, 10))
-        rest = _random.uniform(longest / 2, longest)
-        tell("schedules_failed", reason=str(error), retry_in=round(rest, 3))
-        return rest
 
 
 def _is_open(schedule: Schedule[Any], last: datetime | None, now: datetime) -> bool:
