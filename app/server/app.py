@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from app.core.lifecycle import Lifecycle
 from app.core.metrics import Metrics
 from app.core.settings import Settings
-from app.feature import Feature
+from app.feature import Feature, registry_of
 from app.sockets import Topics
 from app.sockets.hub import TOPICS
+from app.tasks.registry import REGISTRY
 from app.web.access import AccessLog
 from app.web.admission import Admission
 from app.web.application import Application
@@ -55,7 +56,7 @@ def create_app(
     """Mount every feature's routes inside the edge; `resources` are set by whoever opens them, before serving.
 
     `metrics` and `tracing` are theirs, too; an application that is built for its routes only needs neither.
-    Raises `UndeclaredRoute`, naming every route without a policy, `TwoAuthenticators` and `WrongTopics`.
+    Raises `UndeclaredRoute`, naming every route without a policy, `TwoAuthenticators`, `WrongTopics` and `WrongTasks`.
     """
     server, metrics = settings.server, metrics or Metrics()
     app = Application("app", request_timeout=server.request_timeout, lifecycle=lifecycle)
@@ -65,6 +66,7 @@ def create_app(
             app.register_blueprint(blueprint)
     _refuse_undeclared(app)
     app.extensions[TOPICS] = Topics((feature.name, topic) for feature in features for topic in feature.topics)
+    app.extensions[REGISTRY] = registry_of(features)
     # The edge, from the outside in: what a request meets before its route is known ...
     edge = RequestIds(
         TrustedProxies(

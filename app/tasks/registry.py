@@ -9,6 +9,8 @@ from typing import Any
 from app.core.queue import Event, Priority
 from app.tasks.declared import Handler, Schedule, Subscriber
 
+REGISTRY = "tasks"  # under this name an application keeps the one of its features
+
 
 class WrongTasks(ValueError):
     """What the features declare does not fit together; the message says what."""

@@ -2,7 +2,8 @@
 
 from app.feature import Feature
 from app.features.queue.handlers import handlers, schedules
+from app.features.queue.routes import routes
 
-feature = Feature(name="queue", tasks=handlers, schedules=schedules)
+feature = Feature(name="queue", routes=(routes,), tasks=handlers, schedules=schedules)
 
 __all__ = ["feature"]

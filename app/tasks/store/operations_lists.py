@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from msgspec import Meta
 from sqlalchemy import Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
 
 from app.core.database import Database, Statement
 
+Moment = Annotated[datetime, Meta(tz=True)]
 NEWEST = UUID(int=2**128 - 1)  # behind every id: where a list begins
 
 # Newest first, by id, which begins with its time; each part reads an index backwards, or the few that ended badly.
@@ -96,9 +98,9 @@ class TaskLine:
     retry_count: int
     max_retries: int
     crash_count: int
-    run_at: datetime
-    created_at: datetime
-    finished_at: datetime | None
+    run_at: Moment
+    created_at: Moment
+    finished_at: Moment | None
     locked_by: str | None
     error: str | None
 
@@ -114,11 +116,11 @@ class TaskDetails:
     retry_count: int
     max_retries: int
     crash_count: int
-    run_at: datetime
-    created_at: datetime
-    finished_at: datetime | None
+    run_at: Moment
+    created_at: Moment
+    finished_at: Moment | None
     locked_by: str | None
-    locked_until: datetime | None
+    locked_until: Moment | None
     lease_seq: int
     dedupe_key: str | None
     order_key: str | None
@@ -138,7 +140,7 @@ class TypeCount:
     running: int
     dead: int
     cancelled: int
-    oldest_due_at: datetime | None
+    oldest_due_at: Moment | None
 
 
 async def select_lines(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from sqlalchemy import Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, BOOLEAN, INTEGER
 
 from app.core.database import TIMESTAMP, Database, Statement
+from app.tasks.store.operations_lists import Moment
 from app.tasks.store.relaying import Subscription
 
 # In two parts, so that the few that were not handed on are found by the index that holds nothing else.
@@ -117,8 +117,8 @@ class EventLine:
     aggregate_type: str
     aggregate_id: UUID
     position: int
-    created_at: datetime
-    processed_at: datetime | None
+    created_at: Moment
+    processed_at: Moment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ class StoredEvent:
     aggregate_type: str
     aggregate_id: UUID
     position: int
-    created_at: datetime
-    processed_at: datetime | None
+    created_at: Moment
+    processed_at: Moment | None
     payload: Any
     context: dict[str, Any]
 
@@ -146,7 +146,7 @@ class DeliveryLine:
     retry_count: int
     max_retries: int
     crash_count: int
-    finished_at: datetime | None
+    finished_at: Moment | None
     error: str | None
 
 
@@ -155,7 +155,7 @@ class DealtWith:
     """One subscriber that remembers the event: a second delivery changes nothing there."""
 
     handler: str
-    processed_at: datetime
+    processed_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class OutboxState:
     """How far the relay is behind (`lag`, in seconds), and what became of deliveries."""
 
     unprocessed: int
-    oldest_at: datetime | None
+    oldest_at: Moment | None
     lag: float
     deliveries: int
     dead_deliveries: int
