@@ -113,7 +113,7 @@ async def test_it_is_logged_and_counted(resources: Resources, clock: FakeClock) 
 
 def test_a_payload_of_another_class_is_refused_where_it_is_declared() -> None:
     with pytest.raises(TypeError, match=r"test\.often takes Nothing, not str"):
-        Schedule("test.often", Cron("* * * * *"), Task("test.often", Nothing), "text")  # type: ignore[arg-type]
+        Schedule("test.often", Cron("* * * * *"), Task("test.often", Nothing), "text")  # type: ignore[misc]
 
 
 async def test_eight_schedulers_at_once_enqueue_each_tick_once(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -60,7 +61,7 @@ async def test_restarts_neither_double_nor_lose_a_tick(
                 restart = asyncio.create_task(own_postgres.restart(mode))
                 clock.advance(300)
                 await restart
-                await eventually(lambda ticks=ticks: has(db, ticks), within=WITHIN)
+                await eventually(partial(has, db, ticks), within=WITHIN)
 
     assert await started_at(db) > before
     assert "schedules_failed" in {entry["event"] for entry in logs}
