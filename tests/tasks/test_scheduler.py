@@ -235,6 +235,16 @@ async def test_a_machine_with_a_wrong_clock_keeps_the_time_of_the_others(
     assert cron.last_until(before) <= last <= after
 
 
+async def test_without_the_comparison_a_wrong_clock_would_pass_ticks_over(resources: Resources, db: Database) -> None:
+    """The control: a clock that nobody holds against the database's moves the schedule past ticks to come."""
+    await put(db, datetime.now(UTC) - timedelta(minutes=10))
+
+    names = await Scheduler(replace(resources, clock=ShiftedClock(timedelta(days=3650))), OFTEN).run_once()
+
+    assert names == ["test.often"]
+    assert (await last_ticks(db))["test.often"] > await store.select_now(db) + timedelta(days=3000)
+
+
 async def test_a_wrong_clock_is_said_once_and_when_it_is_right_again(db: Database) -> None:
     clock = ShiftedClock(timedelta(minutes=12))
     shared = SharedClock(db, clock, clock)
