@@ -19,7 +19,7 @@ from app.core.lifecycle import Lifecycle
 from app.core.settings import Settings
 from app.core.telemetry import NEVER_BELOW_INFO, QUIET, configure_logging
 from app.feature import Feature
-from app.server import lifecycle, run_server
+from app.server import Role, lifecycle, run_server
 from app.server.lifecycle import ServicesFailed, _serve
 from app.server.signals import STOP_SIGNALS
 
@@ -73,11 +73,11 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *features: Feature) -> AsyncIterator[Served]:
+async def serving(settings: Settings, *features: Feature, role: Role = Role.SERVE) -> AsyncIterator[Served]:
     """Serve for the length of the block, with no signals and no logging of its own."""
     life = Lifecycle()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serve = _serve(settings, features, life, nullcontext, lambda _, url: listening.set_result(url))
+    serve = _serve(settings, features, life, nullcontext, lambda _, url: listening.set_result(url), role)
     task = asyncio.create_task(serve)
     either: set[asyncio.Future[Any]] = {task, listening}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

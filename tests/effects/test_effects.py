@@ -21,6 +21,7 @@ from tests.effects import (  # noqa: F401  (each declares the cases of its setti
     of_server,
     of_telemetry,
     of_websocket,
+    of_worker,
 )
 from tests.effects.case import LIMITS, VISIBLE, Trial, outlasts
 from tests.harness.databases import Clones
