@@ -146,7 +146,8 @@ async def what_becomes_of_a_task_whose_worker_was_lost(trial: Trial) -> object:
 async def _next_try(trial: Trial, *stage: str, failures: int = 0) -> None:
     """Wait for it, after that many and one more."""
     async with stepped(trial, failing, *stage) as worker:
-        await worker.resources.database.execute(f"UPDATE tasks SET retry_count = {failures}, max_retries = 100")
+        known = {"failures": failures}
+        await worker.resources.database.execute("UPDATE tasks SET retry_count = :failures, max_retries = 100", known)
         assert await worker.run_once() == 1
         await eventually(worker.run_once, within=PATIENCE)
 
