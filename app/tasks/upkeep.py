@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 
 RESCUE_EVERY = 1.0  # seconds
 PROMOTE_EVERY = 5.0
-SHARE = 20.0  # each comes at most after this many times its own duration
+SHARE = 20.0  # each comes at most after this many times its own duration,
+MOST = 3.0  # and at the latest after this many of its intervals: one slow answer must not put off what is promised
 BATCH = 500
 
 
@@ -66,6 +67,8 @@ async def _each(seconds: float, act: Callable[[], Awaitable[int]]) -> None:
             count = await act()
         except TROUBLE as error:
             log.debug("upkeep_failed", error=type(error).__name__)
+            began = time.monotonic()  # an outage says nothing about how much there is to do
         took = time.monotonic() - began
         if count < BATCH:
-            await asyncio.sleep(max(seconds, SHARE * took) * random.uniform(0.8, 1.2))  # noqa: S311  (no secret)
+            pause = min(max(seconds, SHARE * took), MOST * seconds)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  (no secret)
