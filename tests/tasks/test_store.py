@@ -129,3 +129,13 @@ async def test_a_dedupe_key_stands_for_one_task_until_it_has_ended(db: Database)
     await store.finish(db, [Ending(claimed.id, claimed.lease_seq)])
 
     assert len(await enqueue(db, dedupe_key="once")) == 1
+
+
+async def test_a_bound_holds_over_all_priorities(db: Database) -> None:
+    for priority in Priority:
+        await enqueue(db, 2, BOUNDED, priority=priority)
+    lanes = [Lane(BOUNDED.name, priority, room=100, most=2) for priority in Priority]
+
+    claimed = await claim(db, lanes)
+
+    assert [each.priority for each in claimed] == [Priority.HIGH, Priority.HIGH]

@@ -16,24 +16,31 @@ from app.core.database import TIMESTAMP, Database, Statement
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)  # a floor below every row
 
 # One index range for each lane. A row that another worker has just locked is passed over, so workers do not wait for
-# each other. `most` bounds a type on all workers together: the claims of such types are lined up by LOCK_TYPES.
+# each other. `most` bounds a type on all workers together, and over all its lanes, which is what `place` is for: the
+# claims of such types are lined up by LOCK_TYPES.
 CLAIM = Statement(
     text("""
 WITH lane AS (
-    SELECT lane.task_type, lane.priority, lane.floor,
+    SELECT lane.task_type, lane.priority, lane.floor, lane.most,
            least(lane.room, lane.most - (
                SELECT count(*) FROM tasks AS running WHERE running.status = 'running' AND lane.most IS NOT NULL
                AND running.locked_until > now() AND running.task_type = lane.task_type)) AS room
     FROM unnest(CAST(:types AS text[]), CAST(:priorities AS integer[]), CAST(:floors AS timestamptz[]),
                 CAST(:rooms AS integer[]), CAST(:mosts AS integer[])) AS lane (task_type, priority, floor, room, most)
-), due AS (
-    SELECT found.id FROM lane CROSS JOIN LATERAL (
+), found AS (
+    SELECT found.id, run_at, CASE WHEN :oldest_first THEN 0 ELSE -lane.priority END AS urgency, task_type, most, room
+    FROM lane CROSS JOIN LATERAL (
         SELECT id, run_at FROM tasks
         WHERE status = 'pending' AND task_type = lane.task_type AND priority = lane.priority
           AND run_at >= lane.floor AND run_at <= now()
         ORDER BY run_at, id LIMIT greatest(lane.room, 0) FOR UPDATE SKIP LOCKED
     ) AS found
-    ORDER BY CASE WHEN :oldest_first THEN 0 ELSE -lane.priority END, found.run_at, found.id LIMIT :limit
+), due AS (
+    SELECT id FROM (
+        SELECT *, row_number() OVER (PARTITION BY task_type ORDER BY urgency, run_at, id) AS place FROM found
+    ) AS placed
+    WHERE most IS NULL OR place <= room
+    ORDER BY urgency, run_at, id LIMIT :limit
 )
 UPDATE tasks SET status = 'running', locked_by = :worker, lease_seq = lease_seq + 1,
        locked_until = now() + make_interval(secs => :lease)
