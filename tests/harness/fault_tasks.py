@@ -6,11 +6,16 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass
+from time import monotonic
+
+import structlog
 
 from app.core.queue import Task
 from app.feature import Feature
 from app.tasks import Handler, Work
 from tests.harness.fault_routes import routes
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,18 @@ class Nap:
 
 
 NAP = Task("test.nap", Nap, timeout=3600, retries=0)
+MARK = Task("test.mark", Nap)
 FAIL = Task("test.fail", Nap, retries=1)
 DIE = Task("test.die", Nap)
 
 
 async def nap(work: Work[Nap]) -> None:
     await asyncio.sleep(work.payload.seconds)
+
+
+async def mark(work: Work[Nap]) -> None:
+    """The clock is the machine's, the same for all its processes."""
+    log.info("marked", id=str(work.id), at=monotonic())
 
 
 async def fail(_: Work[Nap]) -> None:
@@ -41,5 +52,5 @@ async def die(_: Work[Nap]) -> None:
 feature = Feature(
     name="faults",
     routes=(routes,),
-    tasks=(Handler(NAP, nap), Handler(FAIL, fail), Handler(DIE, die)),
+    tasks=(Handler(NAP, nap), Handler(MARK, mark), Handler(FAIL, fail), Handler(DIE, die)),
 )
