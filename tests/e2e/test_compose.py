@@ -14,7 +14,29 @@ from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
 
-SERVERS = ("postgres", "redis", "app")
+PUBLISHED = ("postgres", "redis", "app")
+SERVERS = (*PUBLISHED, "worker")
+
+# What a feature does in a request, typed into the container of the server.
+ENQUEUE = """
+import asyncio
+from app.core.database import open_database
+from app.core.queue import open_queue
+from app.core.settings import load_settings
+from app.features.queue.tasks import SWEEP_OUTBOX
+
+async def main():
+    async with open_database(load_settings().database) as db, open_queue(db) as queue:
+        async with db.transaction():
+            print(await queue.enqueue(SWEEP_OUTBOX, SWEEP_OUTBOX.payload()))
+
+asyncio.run(main())
+"""
+
+FATE = """
+SELECT status, locked_by FROM tasks WHERE id = 'ID' UNION ALL
+SELECT status, locked_by FROM finished_tasks WHERE id = 'ID'
+"""
 
 
 def status_of(stack: Stack, path: str) -> int:
@@ -77,7 +99,7 @@ def test_containers_are_limited_and_their_root_is_read_only(stack: Stack, servic
     assert limits["LogConfig"]["Type"] == "local"
 
 
-@pytest.mark.parametrize("service", SERVERS)
+@pytest.mark.parametrize("service", PUBLISHED)
 def test_ports_are_published_on_loopback_only(stack: Stack, service: str) -> None:
     ports = inspect("container", stack.container(service))["NetworkSettings"]["Ports"]
 
@@ -107,6 +129,46 @@ def test_engine_waits_longer_than_the_drain_takes(stack: Stack) -> None:
     )
 
     assert inspect("container", stack.container("app"))["Config"]["StopTimeout"] > float(longest) + 5
+
+
+def test_engine_waits_longer_than_tasks_may_take(stack: Stack) -> None:
+    longest = stack.compose(
+        *("exec", "-T", "worker", "python3", "-c"),
+        "from app.core.settings import load_settings as l; print(l().worker.shutdown_timeout)",
+    )
+
+    assert inspect("container", stack.container("worker"))["Config"]["StopTimeout"] > float(longest) + 10
+
+
+def enqueue(stack: Stack) -> str:
+    """The id of a task; it is in the last line, after what the start has logged."""
+    return stack.compose("exec", "-T", "app", "python3", "-c", ENQUEUE).splitlines()[-1]
+
+
+def fate(stack: Stack, task: str) -> str:
+    return stack.sql(FATE.replace("ID", task))
+
+
+async def test_the_worker_does_what_the_server_asks_for(stack: Stack) -> None:
+    worker = inspect("container", stack.container("worker"))["Config"]["Hostname"]
+
+    task = enqueue(stack)
+    await eventually(lambda: fate(stack, task).startswith(f"done|{worker}:"), within=30)
+
+
+async def test_a_stopped_worker_exits_0_and_what_comes_meanwhile_waits_for_the_next(stack: Stack) -> None:
+    stack.compose("stop", "worker")
+    try:
+        code = inspect("container", stack.container("worker"))["State"]["ExitCode"]
+        task = enqueue(stack)
+        before = fate(stack, task)
+    finally:
+        stack.compose("start", "worker")
+
+    assert (code, before) == (0, "pending|")
+    assert lines(stack, "worker", "worker_stopped")
+    await eventually(lambda: fate(stack, task).startswith("done|"), within=30)
+    await eventually(lambda: health(stack, "worker") == "healthy", within=60)
 
 
 async def test_readiness_follows_postgres_and_nothing_restarts(stack: Stack) -> None:
