@@ -26,7 +26,7 @@ from app.tasks.store.measuring import (
 log = structlog.get_logger(__name__)
 
 INTERVAL = 15.0  # seconds between two looks
-# Of a million tasks that wait, a look takes a quarter of a second: it may take this share of one connection's time.
+# Where a million tasks wait, a look takes half a second: it may take this share of one connection's time.
 SHARE = 0.02
 PATIENCE = 3.0  # intervals without an answer after which the last one is not told any more
 

@@ -65,6 +65,7 @@ class Run:
         "task",
         "timer",
         "took",
+        "trace_id",
         "until",
     )
 
@@ -79,6 +80,7 @@ class Run:
         self.cause: Cause | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.trace_id: str | None = None  # where runs are traced
         self.is_over = False
         self.ends_itself = False
         self.ended_itself = False
@@ -91,4 +93,6 @@ class Run:
     def about(self) -> dict[str, object]:
         """For the log: the run, and the request that asked for it."""
         kept = {name: value for name, value in self.claimed.context.items() if name not in TRACE}
-        return {**kept, "task_id": str(self.id), "task_type": self.claimed.task_type, "attempt": self.attempt}
+        traced = {"trace_id": self.trace_id} if self.trace_id else {}
+        about = {"task_id": str(self.id), "task_type": self.claimed.task_type, "attempt": self.attempt}
+        return {**kept, **traced, **about}

@@ -6,8 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from structlog.contextvars import bind_contextvars
-
 from app.tasks.run import LOST, End, Outcome, Run
 
 if TYPE_CHECKING:  # imported where traces are on, and nowhere else
@@ -28,7 +26,7 @@ def traced(execute: Execute, tracing: Tracing | None) -> Execute:
     async def execute_traced(run: Run) -> Outcome:
         claimed = run.claimed
         with tracing.run(claimed.task_type, claimed.context, task_id=str(run.id), attempt=run.attempt) as span:
-            bind_contextvars(trace_id=span.trace_id)
+            run.trace_id = span.trace_id
             outcome = LOST  # of a run that ends the process
             try:
                 outcome = await execute(run)

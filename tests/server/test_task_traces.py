@@ -56,8 +56,12 @@ async def test_a_request_its_task_and_the_tasks_query_are_one_trace(pair: Pair) 
     run, request = await pair.one(REMIND.name), await pair.one("POST /traced/tasks/remind")
     asked = await pair.one(f"enqueue {REMIND.name}")
 
-    path = await eventually(lambda: len(pair.above(query)) == 4 and pair.above(query), within=PATIENCE)
-    assert path == ["select_note_of_task", REMIND.name, f"enqueue {REMIND.name}", "POST /traced/tasks/remind"]
+    assert pair.above(query) == [
+        "select_note_of_task",
+        REMIND.name,
+        f"enqueue {REMIND.name}",
+        "POST /traced/tasks/remind",
+    ]
     assert {query.trace, run.trace, asked.trace, request.trace} == {TRACE}
     assert (run.kind, run.failed, asked.kind, asked.failed) == (CONSUMER, False, PRODUCER, False)
     assert request.began < asked.began < run.began < query.began < query.ended < run.ended
@@ -82,6 +86,7 @@ async def test_a_request_its_task_and_the_tasks_query_are_one_trace(pair: Pair) 
 async def test_a_task_that_a_task_asks_for_belongs_to_the_same_trace(pair: Pair) -> None:
     await pair.server.http.post("/traced/tasks/remind", headers={"Traceparent": SAMPLED})
     query = await pair.one("select_followed_note")
+    await pair.one(FOLLOW.name)
     await pair.one(REMIND.name)
     await pair.one("POST /traced/tasks/remind")
 
@@ -111,7 +116,7 @@ async def test_an_event_and_its_subscribers_run_are_one_trace(pair: Pair) -> Non
 
 
 async def test_how_a_run_ended_shows_in_its_span(pair: Pair) -> None:
-    query = "text=fail&text=discard&text=later&text=well"
+    query = "text=fail&text=discard&text=later&text=well"  # in this order
     ids = (await pair.server.http.post(f"/traced/tasks/break?{query}")).json()["ids"]
     spans = await eventually(lambda: _runs(pair, BREAK.name, 5), within=PATIENCE)
     asked = await pair.one(f"enqueue {BREAK.name}")
@@ -126,6 +131,7 @@ async def test_how_a_run_ended_shows_in_its_span(pair: Pair) -> None:
     assert of(3) == [("done", None, False)]
     assert asked.attributes["messaging.batch.message_count"] == 4
     assert {span.parent for span in spans} == {asked.id}
+    assert {line["trace_id"] for line in pair.worker.events("task_dead")} == {asked.trace}
     assert "canary" not in repr(pair.collector.spans)
 
 
@@ -142,6 +148,7 @@ async def test_what_its_caller_does_not_trace_is_not_traced_in_the_worker(pair: 
 async def test_the_workers_own_work_is_no_trace(pair: Pair) -> None:
     await pair.server.http.post("/traced/tasks/remind")
     await pair.one(FOLLOW.name)
+    await pair.one("POST /traced/tasks/remind")
     pair.worker.terminate()
     await pair.worker.wait(within=PATIENCE)
 
