@@ -1,4 +1,4 @@
-"""A person at a shell: runs `app tasks` and `app outbox` on a test's own database, and fills that."""
+"""A person at a shell: runs `app tasks` and `app outbox` on a test's own database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import sys
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 from click import Context
@@ -18,32 +17,9 @@ import app.bootstrap
 import app.cli.operating
 from app.cli import cli
 from app.cli.context import CliContext
-from app.core.database import Database
-from app.core.queue import Event, Priority, Queue, Task, Waker
 from app.core.settings import PROJECT_ROOT, Settings
-from app.feature import Feature
-from app.tasks import Delivery, Subscriber, store
-from app.tasks.store import Claimed, Ending, Lane, Subscription
+from tests.harness.queue_routes import feature
 from tests.harness.settings import TestSettings
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a task or an event carries."""
-
-    text: str
-
-
-async def index(_: Delivery[Note]) -> None:
-    """Never called: no worker runs here."""
-
-
-REMIND = Task("notes.remind", Note)
-WRITTEN = Event("notes.written", Note, aggregate="note")
-SUBSCRIBERS = (Subscriber(WRITTEN, "search.index", index), Subscriber(WRITTEN, "feed.post", index))
-feature = Feature("operated", subscribers=SUBSCRIBERS)
-LANES = [Lane(name, priority, room=1000) for name in (REMIND.name, "search.index") for priority in Priority]
-SEARCH = Subscription(WRITTEN.name, SUBSCRIBERS[0].name, priority=0, max_retries=10)
 
 
 @dataclass(frozen=True)
@@ -113,35 +89,3 @@ def operator(settings: TestSettings, monkeypatch: pytest.MonkeyPatch) -> Operato
     monkeypatch.setattr(app.bootstrap, "FEATURES", (*app.bootstrap.FEATURES, feature))
     monkeypatch.setattr(app.cli.operating, "configure_logging", lambda *_, **__: None)
     return Operator(settings)
-
-
-async def enqueue(db: Database, count: int = 1, **options: Any) -> list[UUID]:
-    """Tasks with a payload that no list may show."""
-    queue = Queue(db, Waker(db))
-    async with db.transaction():
-        found = [await queue.enqueue(REMIND, Note("for ada@example.org"), **options) for _ in range(count)]
-    return [each for each in found if each is not None]
-
-
-async def claim(db: Database) -> list[Claimed]:
-    return await store.claim(db, LANES, worker="host:1:x", lease=60, limit=1000)
-
-
-async def end(db: Database, status: str, error: str | None = None) -> list[UUID]:
-    """Run whatever is due, and let it end so."""
-    claimed = await claim(db)
-    await store.finish(db, [Ending(each.id, each.lease_seq, status, error) for each in claimed])
-    return [each.id for each in claimed]
-
-
-async def publish(db: Database, aggregate: UUID) -> UUID:
-    queue = Queue(db, Waker(db))
-    async with db.transaction():
-        return await queue.publish(WRITTEN, aggregate, Note("for ada@example.org"))
-
-
-async def hand_on(db: Database) -> None:
-    """What the relay does, for one of both subscribers."""
-    moved = await store.move_events(db, [SEARCH], known=[WRITTEN.name])
-    assert moved is not None
-    await store.promote(db, moved.order_keys)

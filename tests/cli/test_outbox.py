@@ -9,7 +9,8 @@ import pytest
 
 from app.core.database import Database
 from app.core.ids import new_id
-from tests.cli.operator import Operator, end, hand_on, operator, publish
+from tests.cli.operator import Operator, operator
+from tests.harness.queued import end, hand_on, publish
 
 __all__ = ["operator"]  # a fixture
 

@@ -11,7 +11,8 @@ import pytest
 
 from app.core.database import Database
 from app.core.ids import new_id
-from tests.cli.operator import Operator, claim, end, enqueue, operator
+from tests.cli.operator import Operator, operator
+from tests.harness.queued import claim, end, enqueue
 
 __all__ = ["operator"]  # a fixture
 
