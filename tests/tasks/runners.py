@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from app.core.lifecycle import Lifecycle
-from app.core.queue import Task
+from app.core.queue import Priority, Task
 from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
 from app.tasks import Registry
@@ -51,8 +52,25 @@ async def running(*runners: Runner, grace: float = GRACE) -> AsyncIterator[None]
 
 
 async def enqueue(
-    resources: Resources, task: Task[Number], numbers: Iterable[int] = (0,), **options: float
+    resources: Resources,
+    task: Task[Number],
+    numbers: Iterable[int] = (0,),
+    *,
+    priority: Priority = Priority.NORMAL,
+    delay: float = 0.0,
 ) -> list[UUID]:
     async with resources.database.transaction():
         payloads = [Number(number) for number in numbers]
-        return await resources.queue.enqueue_many(task, payloads, **options)  # type: ignore[arg-type]  # delay only
+        return await resources.queue.enqueue_many(task, payloads, priority=priority, delay=delay)
+
+
+async def waiting(resources: Resources) -> list[dict[str, Any]]:
+    """The rows of tasks that have not ended, with the database's `now`."""
+    rows = await resources.database.fetch_all("SELECT *, clock_timestamp() AS now FROM tasks ORDER BY id")
+    return [dict(row) for row in rows]
+
+
+async def ended(resources: Resources) -> list[dict[str, Any]]:
+    """The rows of tasks that have ended, in the order in which they did."""
+    rows = await resources.database.fetch_all("SELECT * FROM finished_tasks ORDER BY finished_at, id")
+    return [dict(row) for row in rows]
