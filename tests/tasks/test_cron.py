@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.tasks import Cron
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONGEST = 3 * 24 * 60  # minutes that a walk takes
 
 
@@ -83,6 +84,7 @@ def cron_of(expression: Expression) -> Cron | None:
         return None
 
 
+@unhurried
 @given(expressions, moments)
 def test_the_next_and_the_last_tick_are_those_of_a_walk_through_the_minutes(
     expression: Expression, moment: datetime
@@ -103,6 +105,7 @@ def test_the_next_and_the_last_tick_are_those_of_a_walk_through_the_minutes(
     assert last == until if until else last <= minute - MINUTE * LONGEST
 
 
+@unhurried
 @given(parts(1, 31), parts(1, 12), parts(0, 7), moments)
 def test_the_days_are_those_of_a_walk_through_the_years(
     day: Part, month: Part, weekday: Part, moment: datetime
@@ -149,6 +152,7 @@ def test_ticks_of_the_calendar(expression: str, moment: str, last: str, followin
     assert cron.next_after(at) == after
 
 
+@unhurried
 @given(moments)
 def test_a_tick_is_the_last_one_from_its_first_instant_to_that_of_the_next(moment: datetime) -> None:
     cron = Cron("*/7 3-5 * * *")
@@ -195,6 +199,7 @@ def test_what_is_wrong_or_never_comes_is_refused_where_it_is_declared(expression
     assert repr(expression) in str(refused.value)
 
 
+@unhurried
 @given(st.lists(st.text("0123456789*/-,L#W?MONFEB ²", max_size=8), min_size=5, max_size=5).map(" ".join))
 def test_whatever_is_written_is_taken_or_refused_with_the_one_error(expression: str) -> None:
     try:

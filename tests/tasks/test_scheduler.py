@@ -116,6 +116,22 @@ def test_a_payload_of_another_class_is_refused_where_it_is_declared() -> None:
         Schedule("test.often", Cron("* * * * *"), Task("test.often", Nothing), "text")  # type: ignore[misc]
 
 
+async def test_a_schedule_moves_forward_only_but_for_one_that_is_far_ahead(db: Database) -> None:
+    """Whoever is late, with the tick before the last or with the same one, changes nothing."""
+    hour = timedelta(hours=1)
+    ticks = [NOON, NOON, NOON + hour, NOON + hour, NOON, NOON - 2 * hour, NOON - hour]
+
+    steps = []
+    for tick in ticks:
+        async with db.transaction():
+            latest = NOON - hour if tick == NOON - 2 * hour else tick + 2 * hour
+            steps.append(await store.advance_schedule(db, "test.often", tick=tick, latest=latest))
+
+    step = store.Step
+    assert steps == [step.FIRST_SEEN, step.NONE, step.DUE, step.NONE, step.NONE, step.SET_BACK, step.DUE]
+    assert await last_ticks(db) == {"test.often": NOON - hour}
+
+
 async def test_eight_schedulers_at_once_enqueue_each_tick_once(
     resources: Resources, db: Database, clock: FakeClock
 ) -> None:
