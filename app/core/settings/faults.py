@@ -55,9 +55,16 @@ def _entry(fault: Fault) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The known word most like `word`, or nothing."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
-    return found[0] if found else ""
+    """The known word most like `word`, or nothing; of several that are equally like it, the first."""
+    words = list(known)
+    close = difflib.get_close_matches(word, words, n=max(1, len(words)), cutoff=cutoff)
+    # By itself it would give the last of them in the alphabet: a worker's port for APP_PORT.
+    alike = [each for each in close if _likeness(each, word) == _likeness(close[0], word)]
+    return min(alike, key=words.index, default="")
+
+
+def _likeness(known: str, word: str) -> float:
+    return difflib.SequenceMatcher(None, known, word).ratio()
 
 
 def quote(text: str) -> str:
