@@ -22,6 +22,14 @@ MOST = 500  # runs in one statement
 TROUBLE = (ConnectionTrouble, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 FINAL = (End.DONE, End.DEAD)
 
+# Answers of a database that may take the same statement a moment later.
+BUSY = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+
 
 class Ended:
     """A run and its outcome on the way to the database; `is_doubtful` once a statement's answer was lost."""
@@ -104,10 +112,10 @@ class Settler:
                     settled = await write(batch)
             except TROUBLE as error:
                 log.warning("settling_failed", runs=len(batch), error=type(error).__name__)
-                if not isinstance(error, ConnectionTrouble | OSError) and len(batch) > 1:
+                if _is_refusal(error):
                     await self._store_each(batch, write, left)
                     return
-                batch = await self._still_ours(batch, left)
+                batch = self._still_ours(batch, left)
                 await backoff.wait()
             else:
                 await self._conclude(batch, left, {each.id for each in settled})
@@ -115,19 +123,25 @@ class Settler:
 
     async def _store_each(self, batch: Sequence[Ended], write: Writing, left: dict[Ended, None]) -> None:
         """One that the database refuses must not keep the others from being stored."""
+        if len(batch) == 1:
+            self._give_up(batch, left, "the database refuses to store its end")
+            return
         for each in batch:
             await self._store([each], write, left)
 
-    async def _still_ours(self, batch: Sequence[Ended], left: dict[Ended, None]) -> list[Ended]:
+    def _still_ours(self, batch: Sequence[Ended], left: dict[Ended, None]) -> list[Ended]:
         now = time.monotonic()
         for each in batch:
             each.is_doubtful = True
         over = [each for each in batch if each.run.until < now]
-        for each in over:
-            log.warning("task_lost", reason="its end could not be stored in time", **each.run.about)
+        self._give_up(over, left, "its end could not be stored in time")
+        return [each for each in batch if each.run.until >= now]
+
+    def _give_up(self, batch: Sequence[Ended], left: dict[Ended, None], reason: str) -> None:
+        for each in batch:
+            log.warning("task_lost", reason=reason, **each.run.about)
             left.pop(each, None)
             self._settled(each.run, Outcome(End.LOST))
-        return [each for each in batch if each.run.until >= now]
 
     async def _conclude(self, batch: Sequence[Ended], left: dict[Ended, None], settled: set[object]) -> None:
         keys = []
@@ -175,3 +189,7 @@ class Settler:
                 for each in batch
             ],
         )
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError) and not isinstance(error, BUSY)
