@@ -43,6 +43,17 @@ bench-sockets: install .local/bench/.installed ## Measure realtime beside Starle
 	@.local/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	@touch $@
 
+.PHONY: bench-tasks
+TASKS ?= 5000
+bench-tasks: install .local/bench-tasks/.installed ## Measure tasks beside procrastinate, pgqueuer and saq (TASKS=5000 ROUNDS=3)
+	@$(BIN)/python -m bench.tasks $(TASKS) $(ROUNDS)
+
+.local/bench-tasks/.installed: bench/tasks-requirements.txt
+	@echo "Installing the peers into .local/bench-tasks (once)"
+	@$(PYTHON) -m venv .local/bench-tasks
+	@.local/bench-tasks/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/tasks-requirements.txt
+	@touch $@
+
 check: install ## Format, lint, types, import contracts: what CI checks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -57,6 +68,7 @@ lock: install ## Compile pyproject.toml, and what the bench needs, into hash-pin
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package plinth -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header bench/requirements.in -o bench/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header bench/tasks-requirements.in -o bench/tasks-requirements.txt
 
 clean: ## Remove .venv, caches and the data in .local/
 	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

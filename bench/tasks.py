@@ -1,0 +1,208 @@
+"""What background tasks cost, beside procrastinate, pgqueuer and saq: throughput, enqueueing, pickup.
+
+`make bench-tasks [TASKS=5000] [ROUNDS=3]`, or `python -m bench.tasks [TASKS] [ROUNDS]`. All on one PostgreSQL 18 from
+wheels that waits for its disk, each in a database of its own, with one worker process that runs ten tasks at once.
+In each round all of them take their turn, in turn the other way around. A round first fills the queue while no worker
+runs, then starts the worker; the time counts from the first completions that are seen to the last one, in the queue's
+own tables, so that nobody's start is in it. Worker and PostgreSQL share the cores of this machine with this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from app.core.telemetry import configure_logging, parse_levels
+from app.embedded import RedisServer, start_postgres, start_redis
+from app.embedded.postgres import PostgresServer
+from app.server.engine import loop_factory
+from bench.task_contestants import CONTESTANTS, PEER_PYTHON, Contestant
+from tests.harness.services import PASSWORD
+
+LOOK = 0.02  # seconds between two looks at what is left
+DRAIN_LIMIT = 300.0  # seconds
+SINGLES = 300
+PICKUPS = 100  # a round; 300 in three
+HELD = "plinth, snapshot held"
+HELD_FILLS = 4
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure, as it is shown; where less is better, the ratio says how many times less ours is."""
+
+    title: str
+    key: str
+    unit: str
+    digits: int = 0
+    less_is_better: bool = False
+
+
+LINES = (
+    Line("no-op tasks", "drain", "a second"),
+    Line("enqueue, one by one", "single", "a second"),
+    Line("enqueue, many at once", "fill", "a second"),
+    Line("pickup at idle, p50", "p50", "ms", 1, less_is_better=True),
+    Line("pickup at idle, p99", "p99", "ms", 1, less_is_better=True),
+)
+
+
+class Ground:
+    """The servers, and a new database for each turn."""
+
+    def __init__(self, postgres: PostgresServer, redis: RedisServer, folder: Path) -> None:
+        self._postgres, self._redis, self._folder = postgres, redis, folder
+        self._turns = 0
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[tuple[Contestant, str]]:
+        self._turns += 1
+        database = f"bench_{self._turns}"
+        await self._execute(f"CREATE DATABASE {database}")
+        url = self._postgres.url_of(database)
+        contestant = CONTESTANTS[name](url, self._folder / database, self._redis)
+        await contestant.prepare()
+        try:
+            yield contestant, url
+        finally:
+            await self._execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+    async def rest(self) -> None:
+        """Have what one has written on the disk before the next begins."""
+        await self._execute("CHECKPOINT")
+
+    async def _execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self._postgres.url, ssl=False)
+        await connection.execute(sql)
+        await connection.close()
+
+
+async def compare(tasks: int, rounds: int) -> dict[str, Figures]:
+    """The median of each contestant's figures over all rounds."""
+    found: dict[str, list[Figures]] = {name: [] for name in (*CONTESTANTS, HELD)}
+    async with _ground() as ground:
+        for number in range(rounds):
+            names = list(found)
+            for name in names if number % 2 == 0 else reversed(names):
+                await ground.rest()
+                found[name].append(await (_held(ground, tasks) if name == HELD else _measured(ground, name, tasks)))
+                print(f"round {number + 1} of {rounds}: {name} {found[name][-1]}", file=sys.stderr)  # noqa: T201
+    return {name: _median(figures) for name, figures in found.items()}
+
+
+@asynccontextmanager
+async def _ground() -> AsyncIterator[Ground]:
+    with tempfile.TemporaryDirectory(prefix="bench-tasks-") as name:
+        folder = Path(name)
+        postgres = await start_postgres(folder / "postgres", user="plinth", password=PASSWORD, database="plinth")
+        redis = await start_redis(folder / "redis")
+        try:
+            yield Ground(postgres, redis, folder)
+        finally:
+            await redis.stop()
+            await postgres.stop()
+
+
+async def _measured(ground: Ground, name: str, tasks: int) -> Figures:
+    async with ground.turn(name) as (contestant, _):
+        fill = await contestant.ask("fill", tasks)
+        await ground.rest()
+        async with contestant.working():
+            drain = await _drained(contestant, tasks)
+            pickups = sorted(await contestant.ask("pickup", PICKUPS))
+        single = await contestant.ask("single", SINGLES)
+    return {
+        "drain": drain,
+        "fill": tasks / fill,
+        "single": SINGLES / single,
+        "p50": 1000 * pickups[len(pickups) // 2],
+        "p99": 1000 * pickups[int(len(pickups) * 0.99)],
+    }
+
+
+async def _held(ground: Ground, tasks: int) -> Figures:
+    """Ours with a snapshot open from the beginning: the last of several fills, when all rows before it are dead."""
+    drain = 0.0
+    async with ground.turn("plinth") as (contestant, url):
+        holder = await asyncpg.connect(url, ssl=False)
+        async with holder.transaction(isolation="repeatable_read"):
+            await holder.fetchval("SELECT count(*) FROM tasks")
+            for _ in range(HELD_FILLS):
+                await contestant.ask("fill", tasks)
+                await ground.rest()
+                async with contestant.working():
+                    drain = await _drained(contestant, tasks)
+        await holder.close()
+    return {"drain": drain}
+
+
+async def _drained(contestant: Contestant, tasks: int) -> float:
+    """Tasks a second, from the first completions that are seen to the last one."""
+    first: tuple[float, int] | None = None
+    async with asyncio.timeout(DRAIN_LIMIT):
+        while left := await contestant.left():
+            if first is None and left < tasks:
+                first = time.perf_counter(), left
+            await asyncio.sleep(LOOK)
+    if first is None:
+        raise RuntimeError("all was done between two looks: ask for more tasks")
+    return first[1] / (time.perf_counter() - first[0])
+
+
+def _median(rounds: Sequence[Figures]) -> Figures:
+    return {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+
+
+def report(figures: dict[str, Figures], tasks: int, rounds: int) -> str:
+    """One line for each figure and one column for each queue; below each, how many times better ours is."""
+    ours = figures["plinth"]
+    lines = [
+        f"{tasks:,} tasks, medians of rounds: {rounds}; all of it shares {os.cpu_count()} cores",
+        "",
+        f"{'':<24}" + "".join(f"{name:>15}" for name in CONTESTANTS),
+    ]
+    for line in LINES:
+        shown = "".join(f"{figures[name][line.key]:>15,.{line.digits}f}" for name in CONTESTANTS)
+        lines.append(f"{line.title:<24}{shown} {line.unit}")
+        ratios = "".join(_ratio(line, ours, figures[name]) for name in CONTESTANTS)
+        lines.append(f"{'  ours is better by':<24}{ratios}")
+    held = figures[HELD]["drain"]
+    lines += [
+        "",
+        f"Ours with a snapshot held open over {HELD_FILLS * tasks:,} tasks, the last {tasks:,} of them:",
+        f"{held:,.0f} a second, {held / ours['drain']:.0%} of what it does without.",
+        "Redis keeps no durable state: it says that a task is done before that is on a disk.",
+    ]
+    return "\n".join(lines)
+
+
+def _ratio(line: Line, ours: Figures, theirs: Figures) -> str:
+    ratio = theirs[line.key] / ours[line.key] if line.less_is_better else ours[line.key] / theirs[line.key]
+    return f"{ratio:>14.2f}x" if ours is not theirs else f"{'':>15}"
+
+
+def main() -> None:
+    """Print the report."""
+    tasks, rounds = (int(given) for given in [*sys.argv[1:3], *("5000", "3")[len(sys.argv) - 1 :]])
+    if not PEER_PYTHON.exists():
+        sys.exit("The peers are not installed: `make bench-tasks` brings them.")
+    configure_logging(parse_levels("warning"), json=False)
+    with asyncio.Runner(loop_factory=loop_factory("uvloop")) as runner:
+        figures = runner.run(compare(tasks, rounds))
+    print(report(figures, tasks, rounds))  # noqa: T201  (a program's output)
+
+
+if __name__ == "__main__":
+    main()
