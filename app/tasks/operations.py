@@ -60,6 +60,7 @@ FINISHED: tuple[FinishedStatus, ...] = ("done", "dead", "cancelled")
 NOT_DONE: tuple[TaskStatus, ...] = ("waiting", "pending", "running", "dead")
 
 BATCH = 500  # rows of one statement: short locks, and a database that others can use meanwhile
+PURGED = 5000  # nobody else wants these
 FIRST = UUID(int=0)
 
 
@@ -183,7 +184,7 @@ async def purge_tasks(
     """Delete what ended before `before`, at most `most`; gives how many there were."""
     deleted = 0
     while most is None or deleted < most:
-        limit = BATCH if most is None else min(BATCH, most - deleted)
+        limit = PURGED if most is None else min(PURGED, most - deleted)
         found = await operations.purge(db, status=status, before=before, task_type=task_type, limit=limit)
         deleted += found
         if found < limit:

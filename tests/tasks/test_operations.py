@@ -284,7 +284,7 @@ async def test_many_dead_deliveries_of_one_aggregate_are_retried_one_after_anoth
 
 
 async def test_purging_takes_only_what_was_asked_for(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "BATCH", 2)
+    monkeypatch.setattr(operations, "PURGED", 2)
     await enqueue(db, 5)
     await end(db, "dead")
     before = await operations.database_time(db)
