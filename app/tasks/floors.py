@@ -17,6 +17,8 @@ SLOW = 0.005  # seconds; a claim takes about one millisecond
 SLOW_PER_TASK = 0.00005  # and this for each task that it gives
 MARGIN = timedelta(seconds=0.25)  # for those that were asked for earlier than others but committed later
 FULL_LOOK = 1.0  # seconds between two looks that begin at the beginning
+FULL_RESCUE = 3.0  # the same, for tasks whose lease has run out
+LEASE_MARGIN = timedelta(seconds=1)
 SHARE = 5.0  # a full look comes at most after this many times its own duration
 
 
@@ -60,3 +62,30 @@ class Floors:
             now = time.monotonic()
             self._soonest = now + SHARE * seconds
             self._full_at = now + max(FULL_LOOK, SHARE * seconds)
+
+
+class LeaseFloor:
+    """Of the rescue: the end of a lease below which no task of a lost worker is left.
+
+    A lease ends after the moment in which it was given. So none can come to be below a moment that a look has passed,
+    but for a row that was locked then; the full look finds it.
+    """
+
+    def __init__(self) -> None:
+        self._floor: datetime | None = None
+        self._full_at = 0.0
+
+    def next(self) -> datetime:
+        """Where the next look begins."""
+        if self._floor is None or time.monotonic() >= self._full_at:
+            return ALWAYS
+        return self._floor
+
+    def learn(self, floor: datetime, now: datetime | None, *, seconds: float) -> None:
+        """A look from `floor` on took so long; `now` is the database's time before it, None where it left some."""
+        if floor == ALWAYS:
+            is_slow = seconds > SLOW
+            self._full_at = time.monotonic() + max(FULL_RESCUE, SHARE * seconds)
+            self._floor = now - LEASE_MARGIN if is_slow and now else None
+        elif now:
+            self._floor = now - LEASE_MARGIN

@@ -100,7 +100,7 @@ class Runner:
 
     async def run_once(self) -> int:
         """Take back, claim what is due, run it to its end and store that; gives how many there were."""
-        await self._upkeep.rescue()
+        await self._upkeep.rescue(full=True)
         await self._upkeep.promote()
         async with self._tended():
             runs = await self._claimer.claim(MOST_AHEAD, full=True)

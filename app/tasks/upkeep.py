@@ -6,12 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import structlog
 
 from app.core.resources import Resources
 from app.tasks import store
+from app.tasks.floors import LeaseFloor
 from app.tasks.settler import TROUBLE
+from app.tasks.store import Rescued
+from app.tasks.store.claiming import ALWAYS
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +34,7 @@ class Upkeep:
         self._metrics = resources.metrics.tasks
         self._max_crashes = resources.settings.worker.max_crashes
         self._found = found
+        self._floor = LeaseFloor()
 
     async def run(self) -> None:
         """Forever."""
@@ -37,9 +42,9 @@ class Upkeep:
             both.create_task(_each(RESCUE_EVERY, self.rescue))
             both.create_task(_each(PROMOTE_EVERY, self.promote))
 
-    async def rescue(self) -> int:
-        """Take back what lost workers held; gives how many."""
-        rescued = await store.rescue(self._database, max_crashes=self._max_crashes, limit=BATCH)
+    async def rescue(self, *, full: bool = False) -> int:
+        """Take back what lost workers held; gives how many. `full` looks from the beginning."""
+        rescued = await self._rescue(ALWAYS if full else self._floor.next())
         if not rescued:
             return 0
         poison = [each for each in rescued if each.poison]
@@ -51,6 +56,13 @@ class Upkeep:
         await store.promote(self._database, [each.order_key for each in poison if each.order_key])
         self._found()
         return len(rescued)
+
+    async def _rescue(self, floor: datetime) -> list[Rescued]:
+        now = await store.select_now(self._database)
+        began = time.monotonic()
+        rescued = await store.rescue(self._database, max_crashes=self._max_crashes, limit=BATCH, floor=floor)
+        self._floor.learn(floor, now if len(rescued) < BATCH else None, seconds=time.monotonic() - began)
+        return rescued
 
     async def promote(self) -> int:
         """Let the first of every order run, where its predecessor's worker could not; gives how many."""
