@@ -25,6 +25,7 @@ from tests.harness.waiting import eventually
 from tests.tasks.events import MOVED, Bench, Moved, bench, hears
 
 WITHIN = 30.0  # seconds; a loaded machine, not a slow relay
+SUBSCRIPTION = Subscription(MOVED.name, "a", priority=0, max_retries=3)
 NEWER = Event("test.newer", Moved, aggregate="thing")
 
 INSERT_MANY = """
@@ -220,7 +221,7 @@ async def test_the_look_for_the_first_of_a_line_is_repeated_where_it_failed(sett
     blocked, free = new_id(), new_id()
     async with bench(settings, hears("a"), overrides=("database.lock_timeout=0.1",)) as house:
         await house.publish(blocked, 1)
-        await store.move_events(house.db, [Subscription(MOVED.name, "a", 0, 3)], known=[MOVED.name])
+        await store.move_events(house.db, [SUBSCRIPTION], known=[MOVED.name])
         await house.publish(blocked, 2)
         await house.publish(free, 3)
 
@@ -271,3 +272,18 @@ async def test_it_goes_on_when_postgres_is_back(
 
 def _interruptions(logs: Sequence[Any]) -> list[Any]:
     return [line for line in logs if line["event"] == "relay_interrupted"]
+
+
+async def test_looks_that_meet_in_many_lines_do_not_wait_for_each_other_in_a_circle(settings: TestSettings) -> None:
+    """Those of two workers and of the sweep; PostgreSQL would end one of them, and its lines would stand still."""
+    count = 1000
+    async with bench(settings, hears("a")) as house:
+        await house.db.execute(INSERT_MANY, {"count": count})
+        moved = await store.move_events(house.db, [SUBSCRIPTION], known=[MOVED.name], limit=count)
+        assert moved is not None
+
+        keys = moved.order_keys
+        looks = [store.promote(house.db, keys), store.promote(house.db, keys[::-1]), store.promote_all(house.db)]
+        promoted = await asyncio.gather(*looks)
+
+        assert sum(promoted) == len(keys) == count

@@ -13,17 +13,18 @@ from app.core.database import Database, Statement
 # What is retried comes before those that have gone ahead of it, so the first of a key may have to wait for a later one.
 # To be run after the commit of what has changed the key, with a snapshot of its own: whichever of two changes commits
 # last, its look sees both (docs/decisions/0008).
+# All looks lock in the order of ids: two of them that meet in many keys would end in a deadlock otherwise.
 PROMOTE = Statement(
     text("""
-UPDATE tasks SET status = 'pending'
-FROM (
-    SELECT first.id FROM unnest(CAST(:keys AS text[])) AS changed (order_key) CROSS JOIN LATERAL (
-        SELECT id, status FROM tasks WHERE tasks.order_key = changed.order_key ORDER BY order_position, id LIMIT 1
-    ) AS first WHERE first.status = 'waiting' AND NOT EXISTS (
-        SELECT FROM tasks AS active WHERE active.order_key = changed.order_key AND active.status <> 'waiting')
-) AS head
-WHERE tasks.id = head.id AND tasks.status = 'waiting'
-RETURNING tasks.id
+WITH chosen AS MATERIALIZED (
+    SELECT tasks.id FROM tasks WHERE status = 'waiting' AND id = ANY (ARRAY(
+        SELECT first.id FROM unnest(CAST(:keys AS text[])) AS changed (order_key) CROSS JOIN LATERAL (
+            SELECT id FROM tasks WHERE tasks.order_key = changed.order_key ORDER BY order_position, id LIMIT 1
+        ) AS first WHERE NOT EXISTS (
+            SELECT FROM tasks AS active WHERE active.order_key = changed.order_key AND active.status <> 'waiting')
+    )) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE tasks SET status = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING id
 """).bindparams(bindparam("keys", type_=ARRAY(Text))),
     name="promote_tasks",
 )
@@ -31,17 +32,18 @@ RETURNING tasks.id
 # The net: a process that ended between its commit and its look has promoted nobody.
 PROMOTE_ALL = Statement(
     text("""
-UPDATE tasks SET status = 'pending'
-WHERE id IN (
-    SELECT id FROM tasks AS head WHERE status = 'waiting' AND order_key IS NOT NULL AND NOT EXISTS (
-        SELECT FROM tasks AS earlier
-        WHERE earlier.order_key = head.order_key
-          AND (earlier.order_position, earlier.id) < (head.order_position, head.id)
-    ) AND NOT EXISTS (
-        SELECT FROM tasks AS active WHERE active.order_key = head.order_key AND active.status <> 'waiting')
-    LIMIT :limit
-) AND status = 'waiting'
-RETURNING id
+WITH chosen AS MATERIALIZED (
+    SELECT tasks.id FROM tasks WHERE status = 'waiting' AND id = ANY (ARRAY(
+        SELECT id FROM tasks AS first WHERE status = 'waiting' AND order_key IS NOT NULL AND NOT EXISTS (
+            SELECT FROM tasks AS earlier
+            WHERE earlier.order_key = first.order_key
+              AND (earlier.order_position, earlier.id) < (first.order_position, first.id)
+        ) AND NOT EXISTS (
+            SELECT FROM tasks AS active WHERE active.order_key = first.order_key AND active.status <> 'waiting')
+        LIMIT :limit
+    )) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE tasks SET status = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING id
 """).bindparams(bindparam("limit", type_=INTEGER)),
     name="promote_all_tasks",
 )
