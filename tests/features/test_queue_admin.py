@@ -13,6 +13,7 @@ from tests.harness import queue_routes
 from tests.harness.fixtures import StartApp
 from tests.harness.queued import claim, end, enqueue, hand_on, publish
 from tests.harness.signed_tokens import bearer
+from tests.harness.waiting import eventually
 
 PATH = "/api/v1/admin"
 ADA, ROOT = bearer("ada"), bearer("root", role="admin")
@@ -173,3 +174,18 @@ async def test_what_cannot_be_meant_is_refused(http: httpx.AsyncClient) -> None:
     answers = [(method, path, told(await http.request(method, PATH + path))) for method, path, _ in REFUSED]
 
     assert answers == list(REFUSED)
+
+
+async def test_the_log_says_who_has_changed_what(app_process: StartApp, db: Database) -> None:
+    app = await app_process(module=queue_routes.__name__)
+    [task_id] = await enqueue(db)
+
+    await app.http.post(f"{PATH}/tasks/{task_id}/cancel", headers=ROOT)
+    await app.http.post(f"{PATH}/tasks/{task_id}/retry", headers=ROOT)
+    await app.http.post(f"{PATH}/tasks/{task_id}/retry", headers=ROOT)
+    await app.http.delete(f"{PATH}/tasks", params={"status": "dead"}, headers=ROOT)
+
+    await eventually(lambda: app.events("tasks_purged"), within=10)
+    told = [(each["event"], each["by"]) for each in app.logs if each.get("by")]
+    assert told == [("task_cancelled", "root"), ("task_retried", "root"), ("tasks_purged", "root")]
+    assert [each["task_id"] for each in app.logs if each.get("by") and "task_id" in each] == [str(task_id)] * 2

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Annotated, cast
 from uuid import UUID
 
+import structlog
 from msgspec import Meta
 from quart import Blueprint, current_app
 
@@ -36,7 +37,9 @@ from app.tasks.outbox import (
     Redelivered,
 )
 from app.tasks.registry import REGISTRY, Registry
-from app.web import ADMIN, Page, PageQuery, decode_cursor, endpoint, page_of, resources
+from app.web import ADMIN, Page, PageQuery, current_caller, decode_cursor, endpoint, page_of, resources
+
+log = structlog.get_logger(__name__)
 
 routes = Blueprint("queue", __name__, url_prefix="/api/v1/admin")
 
@@ -143,6 +146,7 @@ async def purge(query: PurgeQuery) -> Purged:
     deleted = await operations.purge_tasks(
         db, status=query.status, before=before, task_type=query.type, most=MOST_PURGED
     )
+    log.info("tasks_purged", status=query.status, tasks=deleted, by=current_caller().id)
     return Purged(deleted, deleted == MOST_PURGED)
 
 
@@ -164,6 +168,7 @@ async def retry(task_id: UUID) -> TaskDetails:
     outcome = await operations.retry_tasks(db, [task_id])
     if error := outcome.refused.get(task_id):
         raise error
+    log.info("task_retried", task_id=str(task_id), by=current_caller().id)
     return await operations.show_task(db, task_id)
 
 
@@ -178,6 +183,7 @@ async def cancel(task_id: UUID) -> TaskDetails:
     outcome = await operations.cancel_tasks(db, [task_id])
     if error := outcome.refused.get(task_id):
         raise error
+    log.info("task_cancelled", task_id=str(task_id), by=current_caller().id)
     return await operations.show_task(db, task_id)
 
 
@@ -210,7 +216,9 @@ async def redeliver(event_id: UUID, query: RedeliveryQuery) -> Redelivery:
     Subscribers that remember it, because they deal with it `once()`, change nothing.
     """
     registry = cast(Registry, current_app.extensions[REGISTRY])
-    return Redelivery(await outbox.redeliver(resources().database, registry, event_id, handler=query.handler))
+    made = await outbox.redeliver(resources().database, registry, event_id, handler=query.handler)
+    log.info("event_redelivered", event_id=str(event_id), tasks=len(made), by=current_caller().id)
+    return Redelivery(made)
 
 
 def _behind(query: PageQuery) -> UUID:
