@@ -28,6 +28,7 @@ AHEAD = 0.05  # seconds of work that is claimed before there is room for it
 MOST_AHEAD = 200
 STALE_AHEAD = 0.5  # seconds; what was claimed ahead and has not begun by then is left to other workers
 STOPPING = 1.0  # seconds of the grace that are kept for cancelling and releasing
+STORING = 4.0  # seconds that storing may take where no grace is left for it; what is not given back waits for its lease
 
 
 class Runner:
@@ -83,6 +84,7 @@ class Runner:
     def stop_claiming(self) -> None:
         """Take no more; what runs goes on."""
         self._stopping.set()
+        self._running.close()
         self._news.set()
 
     async def finish(self, grace: float) -> None:
@@ -93,7 +95,7 @@ class Runner:
             patience = min(STOPPING, grace / 10)
             released += await self._running.end(within=grace - 2 * patience, patience=patience)
             with suppress(TimeoutError, *TROUBLE):
-                async with asyncio.timeout(max(patience, STOPPING)), self._is_claiming:
+                async with asyncio.timeout(max(patience, STORING)), self._is_claiming:
                     await self._settler.empty()
                     released += await self._claimer.give_back()
         log.info("tasks_released", tasks=released)

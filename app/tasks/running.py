@@ -38,6 +38,7 @@ class Running:
         self._active: set[Run] = set()
         self._stuck: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
+        self._is_closed = False
         # Runs are started from one another's end; none may inherit what another one has bound.
         self._context = contextvars.Context()
 
@@ -53,6 +54,10 @@ class Running:
     def add(self, runs: Iterable[Run]) -> None:
         self._next.extend(runs)
         self._fill()
+
+    def close(self) -> None:
+        """Begin nothing any more: what a claim under way still brings is to be given back."""
+        self._is_closed = True
 
     def cancel(self, run: Run, cause: Cause) -> None:
         """End it as soon as it lets itself be ended; its outcome depends on the cause."""
@@ -105,7 +110,7 @@ class Running:
             await self._emptied.wait()
 
     def _fill(self) -> None:
-        while self._next and len(self._active) < self._concurrency:
+        while self._next and not self._is_closed and len(self._active) < self._concurrency:
             self._start(self._next.popleft())
 
     def _start(self, run: Run) -> None:

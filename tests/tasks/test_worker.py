@@ -14,8 +14,9 @@ from app.core.database import ConnectionTrouble
 from app.core.lifecycle import Lifecycle
 from app.core.queue import Task
 from app.core.resources import Resources, open_resources
-from app.tasks import Handler, Registry, Work
+from app.tasks import Handler, Registry, Work, store
 from app.tasks.restarted import restarted
+from app.tasks.store import Claimed
 from app.tasks.worker import Worker, open_worker
 from tests.harness.fault_tasks import Nap
 from tests.harness.settings import TestSettings
@@ -136,3 +137,31 @@ async def test_a_stop_that_fails_is_logged_and_leaves_tasks_to_their_leases(
 
     events = [line["event"] for line in logs]
     assert events.index("worker_stop_failed") < events.index("worker_stopped")
+
+
+async def test_what_is_claimed_while_the_worker_stops_is_given_back_without_a_beginning(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes when nothing is left to wait for: nobody would end it, and it would wait for its lease."""
+    began: list[Work[Nap]] = []
+
+    async def run(work: Work[Nap]) -> None:
+        began.append(work)
+        await asyncio.Event().wait()
+
+    async def claim(*given: object, **options: object) -> list[Claimed]:
+        found = await store_claim(*given, **options)  # type: ignore[arg-type]
+        if found:
+            resources.lifecycle.stop_requested.set()
+            await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "relay"], within=9)
+        return found
+
+    store_claim = store.claim
+    monkeypatch.setattr(store, "claim", claim)
+    await ask(resources)
+    async with open_worker(resources, Registry([Handler(TASK, run)])):
+        await resources.lifecycle.stop_requested.wait()
+
+    rows = await resources.database.fetch_all("SELECT status, retry_count, crash_count FROM tasks")
+    assert [tuple(row) for row in rows] == [("pending", 0, 0)]
+    assert began == []
