@@ -27,6 +27,10 @@ run: install ## Run the real thing: PostgreSQL, Redis, migrations, server (no Do
 test: install ## Run every test (testcontainers if Docker answers, else embedded services)
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
+.PHONY: chaos
+chaos: install ## Kill workers, relays and PostgreSQL for long, and try many histories of the queue (about 20 minutes)
+	@PLINTH_LONG=1 $(BIN)/pytest -n 0 $$(grep -l PLINTH_LONG tests/tasks/test_*.py) $(PYTEST_ARGS)
+
 .PHONY: bench-edge
 bench-edge: install ## Show what the HTTP edge costs a request, layer by layer
 	@$(BIN)/python -m bench.edge
