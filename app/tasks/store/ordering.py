@@ -29,17 +29,21 @@ UPDATE tasks SET status = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM chosen)
     name="promote_tasks",
 )
 
-# The net: a process that ended between its commit and its look has promoted nobody.
+# The net: a process that ended between its commit and its look has promoted nobody. It steps from key to key in the
+# index: what it costs depends on the number of keys, and not on how much waits behind each.
 PROMOTE_ALL = Statement(
     text("""
-WITH chosen AS MATERIALIZED (
+WITH RECURSIVE known AS (
+    (SELECT order_key FROM tasks WHERE order_key IS NOT NULL ORDER BY order_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT tasks.order_key FROM tasks WHERE tasks.order_key > known.order_key ORDER BY tasks.order_key LIMIT 1)
+    FROM known WHERE known.order_key IS NOT NULL
+), chosen AS MATERIALIZED (
     SELECT tasks.id FROM tasks WHERE status = 'waiting' AND id = ANY (ARRAY(
-        SELECT id FROM tasks AS first WHERE status = 'waiting' AND order_key IS NOT NULL AND NOT EXISTS (
-            SELECT FROM tasks AS earlier
-            WHERE earlier.order_key = first.order_key
-              AND (earlier.order_position, earlier.id) < (first.order_position, first.id)
-        ) AND NOT EXISTS (
-            SELECT FROM tasks AS active WHERE active.order_key = first.order_key AND active.status <> 'waiting')
+        SELECT first.id FROM known CROSS JOIN LATERAL (
+            SELECT id, status FROM tasks WHERE tasks.order_key = known.order_key ORDER BY order_position, id LIMIT 1
+        ) AS first WHERE first.status = 'waiting' AND NOT EXISTS (
+            SELECT FROM tasks AS active WHERE active.order_key = known.order_key AND active.status <> 'waiting')
         LIMIT :limit
     )) ORDER BY id FOR NO KEY UPDATE
 )
