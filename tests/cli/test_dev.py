@@ -24,6 +24,24 @@ from tests.harness.waiting import eventually
 
 WITHIN = 60.0  # seconds; a loaded machine, not a slow start
 
+# What a feature does in a request, in another process; it ends when the task has been done.
+ASK_AND_WAIT = """
+import asyncio
+from app.core.database import open_database
+from app.core.queue import open_queue
+from app.core.settings import load_settings
+from app.features.queue.tasks import SWEEP_OUTBOX
+
+async def main():
+    async with open_database(load_settings().database) as db, open_queue(db) as queue:
+        async with db.transaction():
+            task = await queue.enqueue(SWEEP_OUTBOX, SWEEP_OUTBOX.payload())
+        while not await db.fetch_val("SELECT status FROM finished_tasks WHERE id = :id", {"id": task}):
+            await asyncio.sleep(0.05)
+
+asyncio.run(main())
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -146,6 +164,27 @@ async def test_another_terminal_pushes_to_who_is_connected(project: Path) -> Non
         assert await pushing.wait() == 0
         assert (event["type"], event["topic"], event["data"]) == ("event", "everyone", 1)
         assert kept == 0o600
+
+
+async def test_what_is_asked_for_is_done_by_the_worker_inside(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    async with dev(project, "--port", "0", APP_DATABASE__PORT=port) as running:
+        await running.banner()
+        asking = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", ASK_AND_WAIT),
+            cwd=project,
+            env={"PATH": os.environ["PATH"], "APP_DATABASE__PORT": port},
+        )
+        async with asyncio.timeout(WITHIN):
+            asked = await asking.wait()
+        async with httpx.AsyncClient() as client:
+            ready = (await client.get(f"{running.url}/health/ready")).json()
+        code = await running.end(signal.SIGTERM)
+
+    assert (asked, code) == (0, 0)
+    assert ready["checks"]["worker"] == {"ok": True}
+    assert "worker_stopped" in running.text
 
 
 async def test_a_broken_data_folder_ends_the_start_with_3_and_its_reason(project: Path) -> None:
