@@ -27,7 +27,8 @@ log = structlog.get_logger(__name__)
 AHEAD = 0.05  # seconds of work that is claimed before there is room for it
 MOST_AHEAD = 200
 STALE_AHEAD = 0.5  # seconds; what was claimed ahead and has not begun by then is left to other workers
-STOPPING = 1.0  # seconds of the grace that are kept for cancelling and releasing
+STOPPING = 1.0  # seconds of the grace that are kept for cancelling, and as many for releasing
+LEAST_PATIENCE = 0.1  # also without any grace, a cancelled handler may clean up
 STORING = 4.0  # seconds that storing may take where no grace is left for it; what is not given back waits for its lease
 
 
@@ -92,8 +93,8 @@ class Runner:
         self.stop_claiming()
         released = self._running.release_waiting()
         async with self._tended():
-            patience = min(STOPPING, grace / 10)
-            released += await self._running.end(within=grace - 2 * patience, patience=patience)
+            patience = max(LEAST_PATIENCE, min(STOPPING, grace / 10))
+            released += await self._running.end(within=max(grace - 2 * patience, 0.0), patience=patience)
             with suppress(TimeoutError, *TROUBLE):
                 async with asyncio.timeout(max(patience, STORING)), self._is_claiming:
                     await self._settler.empty()

@@ -291,3 +291,32 @@ async def test_a_poison_task_does_not_take_a_fourth_worker_with_it(resources: Re
 
     assert await runner.run_once() == 0
     assert [row["status"] for row in await ended(resources)] == ["dead"]
+
+
+@pytest.mark.parametrize("grace", [0.0, 1.0])
+async def test_a_handler_that_will_not_stop_does_not_hold_up_the_end(resources: Resources, grace: float) -> None:
+    began, let_go = asyncio.Event(), asyncio.Event()
+    cleaned_up: list[int] = []
+
+    async def run(work: Work[Number]) -> None:
+        began.set()
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                if work.payload.number == 0:
+                    cleaned_up.append(0)
+                    raise
+
+    await enqueue(resources, TASK, range(2))
+    runner = runner_of(resources, Registry([Handler(TASK, run)]))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(runner.run())
+        await began.wait()
+        async with asyncio.timeout(30):
+            await runner.finish(grace)
+
+    rows = await waiting(resources)
+    let_go.set()
+    assert cleaned_up == [0]
+    assert [(row["status"], row["retry_count"], row["crash_count"]) for row in rows] == [("pending", 0, 0)] * 2
