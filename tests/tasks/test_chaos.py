@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -86,6 +87,40 @@ async def test_nothing_is_lost_or_finalised_twice(
         assert story.interrupted > 0
         await story.check(db, producers)
         assert story.slowest < RUNS_AGAIN
+
+
+@pytest.mark.timeout(150)
+async def test_a_database_that_crashes_makes_no_task_look_like_poison(
+    durable: TestSettings, durable_postgres: PostgresServer
+) -> None:
+    """With a long lease, so that a task that waits for its end would show."""
+    async with open_database(durable().database) as db:
+        await create_tables(db)
+    faults = Faults(durable, durable_postgres, (*OPTIONS, "worker.lease=300"))
+    async with AsyncExitStack() as running:
+        running.push_async_callback(faults.close)
+        await (await faults.start_worker()).listening()
+        db = await running.enter_async_context(open_database(durable().database))
+        queue = await running.enter_async_context(open_queue(db))
+        for _ in range(3):
+            async with db.transaction():
+                await queue.enqueue_many(JOB, [Job(0.2, effect=True)] * 5 + [Job()] * 50)
+            before = await db.fetch_val("SELECT count(*) FROM ledger")
+            await eventually(partial(has_begun, db, before), within=PATIENCE)
+            await faults.restart()
+
+        await eventually(lambda: all_have_ended(db), within=PATIENCE)
+
+        ends = await db.fetch_all(
+            "SELECT DISTINCT status, crash_count FROM finished_tasks WHERE task_type = 'chaos.job'"
+        )
+        assert [tuple(row) for row in ends] == [("done", 0)]
+        assert len(faults.restarts) == 3
+        assert await db.fetch_val("SELECT count(*) FROM finals") == 3 * 55
+
+
+async def has_begun(db: Database, before: int) -> bool:
+    return int(await db.fetch_val("SELECT count(*) FROM ledger")) > before
 
 
 def enough(faults: Faults) -> bool:
