@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
@@ -18,17 +18,16 @@ from app.core.migrations import MigrationError
 from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
 from app.core.telemetry import configure_logging, parse_levels, secrets_of
-from app.feature import Feature, registry_of
-from app.server.app import create_app, reviewer_of
+from app.feature import Feature
+from app.server.app import create_app
 from app.server.drain import Drain
+from app.server.edges import open_edges, tasks_ended
 from app.server.engine import Connections, loop_factory, run_engine
 from app.server.garbage import collect_less
 from app.server.listener import CannotListen, PortTaken, base_url, open_listener
 from app.server.role import Role
 from app.server.signals import install_stop_signals
 from app.sockets.heartbeat import Heartbeat
-from app.sockets.hub import HUB, TOPICS, open_hub
-from app.tasks.worker import WORKER, Worker, open_worker
 from app.web.application import Application
 
 log = structlog.get_logger(__name__)
@@ -122,32 +121,10 @@ async def _serve(
             metrics, tracing = resources.metrics, resources.tracing
             app = create_app(in_force, role.answered(features), lifecycle=lifecycle, metrics=metrics, tracing=tracing)
             app.resources = resources
-            async with _sockets(app, resources, features, role), _tasks(app, resources, features, role):
+            async with open_edges(app, resources, features, role):
                 await _run_until_stopped(app, resources, listener, on_listening, role)
     lifecycle.phase = Phase.STOPPED
     log.info("stopped")
-
-
-@asynccontextmanager
-async def _sockets(
-    app: Application, resources: Resources, features: Sequence[Feature], role: Role
-) -> AsyncIterator[None]:
-    if not role.serves:
-        yield
-        return
-    async with open_hub(resources, app.extensions[TOPICS], reviewer_of(features)) as app.extensions[HUB]:
-        yield
-
-
-@asynccontextmanager
-async def _tasks(
-    app: Application, resources: Resources, features: Sequence[Feature], role: Role
-) -> AsyncIterator[None]:
-    if not role.works:
-        yield
-        return
-    async with open_worker(resources, registry_of(features)) as app.extensions[WORKER]:
-        yield
 
 
 async def _run_until_stopped(
@@ -177,7 +154,8 @@ async def _run_until_stopped(
             on_listening(settings, url)
         await lifecycle.stop_requested.wait()
         if not role.serves:
-            await _tasks_ended(app, lifecycle)
+            lifecycle.phase = Phase.DRAINING  # how it is can be asked until its last task has ended
+            await tasks_ended(app)
         await drain.announce()
         finishing.append(asyncio.create_task(drain.finish()))
 
@@ -194,10 +172,3 @@ async def _run_until_stopped(
             last_resort=server.shutdown_timeout + LAST_RESORT,
         )
         await asyncio.gather(*finishing)
-
-
-async def _tasks_ended(app: Application, lifecycle: Lifecycle) -> None:
-    """How a worker is can be asked until its last task has ended."""
-    lifecycle.phase = Phase.DRAINING
-    worker: Worker = app.extensions[WORKER]
-    await worker.ended.wait()
