@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import asyncpg
 from redis.asyncio import Redis
 
 from app.core.migrations import migrate_up
@@ -22,6 +21,7 @@ from tests.harness.app_process import launch_app
 from tests.harness.settings import TestSettings, make_settings
 
 RUN = ("-m", "bench.peers.queue_peer")
+Look = Callable[[str], Awaitable[int]]
 PEER_PYTHON = PROJECT_ROOT / ".local" / "bench-tasks" / "bin" / "python"
 
 
@@ -31,8 +31,8 @@ class Contestant(Protocol):
     async def prepare(self) -> None:
         """Its tables."""
 
-    def working(self) -> AbstractAsyncContextManager[None]:
-        """One worker process, ten tasks at once."""
+    def working(self) -> AbstractAsyncContextManager[int]:
+        """One worker process, ten tasks at once; gives its pid."""
 
     async def ask(self, what: str, count: int) -> Any:  # noqa: ANN401  (JSON)
         """The asking side, in a process of its own: see `bench.peers.asking`."""
@@ -46,23 +46,24 @@ class Plinth:
     """The real `app worker`."""
 
     settings: TestSettings
-    url: str
+    look: Look
+    concurrency: int = 10
 
     async def prepare(self) -> None:
         await migrate_up(self.settings().database)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        options = ["worker.concurrency=10", "server.event_loop=uvloop", "log.level=warning"]
-        async with launch_app(self.settings, *options, module="bench.task_feature", role="work"):
-            yield
+    async def working(self) -> AsyncIterator[int]:
+        options = [f"worker.concurrency={self.concurrency}", "server.event_loop=uvloop", "log.level=warning"]
+        async with launch_app(self.settings, *options, module="bench.task_feature", role="work") as app:
+            yield app.pid
 
     async def ask(self, what: str, count: int) -> Any:  # noqa: ANN401  (JSON)
         arguments = ["-m", "bench.task_feature", str(self.settings.root), what, str(count)]
         return await _answer(sys.executable, arguments, dict(self.settings.environ))
 
     async def left(self) -> int:
-        return await _count(self.url, "SELECT count(*) FROM tasks")
+        return await self.look("SELECT count(*) FROM tasks")
 
 
 @dataclass
@@ -77,12 +78,12 @@ class Peer:
         await _answer(PEER_PYTHON, [*RUN, self.module, "prepare"], self.environ)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self) -> AsyncIterator[int]:
         process = await asyncio.create_subprocess_exec(
             PEER_PYTHON, *RUN, self.module, "work", cwd=PROJECT_ROOT, env=_environ(self.environ)
         )
         try:
-            yield
+            yield process.pid
         finally:
             process.kill()
             await process.wait()
@@ -94,54 +95,72 @@ class Peer:
         return await self.unfinished()
 
 
-Make = Callable[[str, Path, RedisServer], Contestant]
+@dataclass(frozen=True)
+class Place:
+    """What a contestant is given: a new database, an empty folder, Redis, and a way to count rows."""
+
+    url: str
+    folder: Path
+    redis: RedisServer
+    look: Look
 
 
-def plinth(url: str, folder: Path, redis: RedisServer) -> Contestant:
-    folder.mkdir()
-    return Plinth(make_settings(folder, database_url=url, redis_url=redis.url), url)
+def plinth(place: Place) -> Contestant:
+    return Plinth(make_settings(place.folder, database_url=place.url, redis_url=place.redis.url), place.look)
 
 
-def procrastinate(url: str, _: Path, __: RedisServer) -> Contestant:
+def plinth_wide(place: Place) -> Contestant:
+    """On the terms of `pgqueuer_wide`."""
+    settings = make_settings(place.folder, database_url=place.url, redis_url=place.redis.url)
+    return Plinth(settings, place.look, concurrency=200)
+
+
+def procrastinate(place: Place) -> Contestant:
     """Jobs stay, as ours do."""
     unfinished = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
-    return Peer("procrastinate_queue", {"BENCH_URL": url}, lambda: _count(url, unfinished))
+    return Peer("procrastinate_queue", {"BENCH_URL": place.url}, lambda: place.look(unfinished))
 
 
-def pgqueuer(url: str, _: Path, __: RedisServer) -> Contestant:
-    """What is done goes from its queue's table to that of its log."""
-    return Peer(
-        "pgqueuer_queue",
-        {"BENCH_URL": url, **PGQUEUER},
-        lambda: _count(url, "SELECT count(*) FROM pgqueuer"),
-    )
+def pgqueuer(place: Place) -> Contestant:
+    """Ten at once, as the others; it then takes five at a time, at most. What is done goes to its log's table."""
+    return _pgqueuer(place, BENCH_BATCH="5", BENCH_MOST="10")
 
 
-# The quickest of what was tried: 1, 2 and 5 managers, batches of 10, 50, 100 and 200. Its own benchmark has 5 and 10,
-# which is half as quick. It means that 200 of its jobs run at once, where the others run ten.
-PGQUEUER = {"BENCH_MANAGERS": "1", "BENCH_BATCH": "200"}
+def pgqueuer_wide(place: Place) -> Contestant:
+    """200 at once: of 1, 2 and 5 managers with batches of 10, 50, 100 and 200 the quickest.
+
+    Its own benchmark has 5 managers and batches of 10, which was half as quick.
+    """
+    return _pgqueuer(place, BENCH_BATCH="200", BENCH_MOST="0")
 
 
-def saq(url: str, _: Path, __: RedisServer) -> Contestant:
+def _pgqueuer(place: Place, **options: str) -> Contestant:
+    environ = {"BENCH_URL": place.url, **options}
+    return Peer("pgqueuer_queue", environ, lambda: place.look("SELECT count(*) FROM pgqueuer"))
+
+
+def saq(place: Place) -> Contestant:
     unfinished = "SELECT count(*) FROM saq_jobs WHERE status <> 'complete'"
-    return Peer("saq_queue", {"BENCH_URL": url}, lambda: _count(url, unfinished))
+    return Peer("saq_queue", {"BENCH_URL": place.url}, lambda: place.look(unfinished))
 
 
-def saq_on_redis(_: str, __: Path, redis: RedisServer) -> Contestant:
+def saq_on_redis(place: Place) -> Contestant:
     """For comparison: Redis says that a task is done before it is on a disk."""
 
     async def unfinished() -> int:
-        async with Redis.from_url(redis.url) as client:
+        async with Redis.from_url(place.redis.url) as client:
             return int(await client.zcard("saq:default:incomplete"))
 
-    return Peer("saq_queue", {"BENCH_URL": redis.url}, unfinished)
+    return Peer("saq_queue", {"BENCH_URL": place.redis.url}, unfinished)
 
 
-CONTESTANTS: dict[str, Make] = {
+CONTESTANTS: dict[str, Callable[[Place], Contestant]] = {
     "plinth": plinth,
     "procrastinate": procrastinate,
     "pgqueuer": pgqueuer,
     "saq": saq,
+    "plinth, 200": plinth_wide,
+    "pgqueuer, 200": pgqueuer_wide,
     "saq, Redis": saq_on_redis,
 }
 
@@ -158,11 +177,3 @@ async def _answer(python: str | Path, arguments: list[str], environ: dict[str, s
 
 def _environ(more: dict[str, str]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], **more}
-
-
-async def _count(url: str, sql: str) -> int:
-    connection = await asyncpg.connect(url, ssl=False)
-    try:
-        return int(await connection.fetchval(sql))
-    finally:
-        await connection.close()

@@ -1,12 +1,11 @@
-"""pgqueuer as in its own benchmark: the asyncpg driver on one connection for each manager, on uvloop.
+"""pgqueuer as in its own benchmark: the asyncpg driver on a connection, on uvloop.
 
-Unlike the others it runs all that it has taken at once, however many. BENCH_MANAGERS and BENCH_BATCH say with how many
-managers in the process, and how many jobs each takes at once; see `bench/task_contestants.py` for what was quickest.
+BENCH_BATCH says how many jobs it takes at once, BENCH_MOST how many may run (0: whatever it has taken); see
+`bench/task_contestants.py` for what was quickest.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -21,8 +20,8 @@ from pgqueuer.queries import Queries
 from bench.peers.asking import Asking, stamped
 
 URL = os.environ["BENCH_URL"]
-MANAGERS = int(os.environ["BENCH_MANAGERS"])
 BATCH = int(os.environ["BENCH_BATCH"])
+MOST = int(os.environ["BENCH_MOST"]) or None
 
 
 class Queue:
@@ -52,7 +51,7 @@ async def prepare() -> None:
     await connection.close()
 
 
-async def manage() -> None:
+async def work() -> None:
     queuer = PgQueuer(AsyncpgDriver(await asyncpg.connect(URL)))
 
     @queuer.entrypoint("nothing")
@@ -62,8 +61,4 @@ async def manage() -> None:
     async def stamp(job: Job) -> None:
         stamped(*json.loads(job.payload or b"[]"))
 
-    await queuer.run(batch_size=BATCH)
-
-
-async def work() -> None:
-    await asyncio.gather(*(manage() for _ in range(MANAGERS)))
+    await queuer.run(batch_size=BATCH, max_concurrent_tasks=MOST)
