@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from app.core.database import Database
 from app.core.resources import Resources
 from app.tasks.backoff import Backoff
 from app.tasks.claimer import Claimer
@@ -33,10 +34,16 @@ STORING = 4.0  # seconds that storing may take where no grace is left for it; wh
 
 
 class Runner:
-    """One for each worker process; `name` is unique among all of them, for ever."""
+    """One for each worker process; `name` is unique among all of them, for ever.
 
-    def __init__(self, resources: Resources, registry: Registry, hints: Hints, name: str) -> None:
-        worker, database = resources.settings.worker, resources.database
+    `database` is where its own statements go, so that they never wait for a connection that handlers hold: a renewal
+    that waits too long loses every task. It is that of the handlers where none is given.
+    """
+
+    def __init__(
+        self, resources: Resources, registry: Registry, hints: Hints, name: str, *, database: Database | None = None
+    ) -> None:
+        worker, database = resources.settings.worker, database or resources.database
         self._poll_interval = worker.poll_interval
         self._metrics = resources.metrics.tasks
         self._metrics.know(registry.runnables)
@@ -59,7 +66,7 @@ class Runner:
         self._settler = Settler(database, settled=self._settled, promoted=self._came_back)
         self._leases = Leases(database, self._held, lease=worker.lease, writing=self._settler.writing, lose=self._lose)
         self._claimer = Claimer(database, registry, self._held, name=name, lease=worker.lease)
-        self._upkeep = Upkeep(resources, found=self._came_back)
+        self._upkeep = Upkeep(resources, database, found=self._came_back)
         self._bounded = {name for name, each in registry.runnables.items() if each.concurrency is not None}
         hints.on_message(self._hear)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from app.core.database import Database
 from app.core.resources import Resources
 from app.tasks import store
 from app.tasks.floors import LeaseFloor
@@ -29,8 +30,8 @@ BATCH = 500
 class Upkeep:
     """Every worker does it; what one of them has locked, the others pass over. `found` is told of work to claim."""
 
-    def __init__(self, resources: Resources, *, found: Callable[[], None]) -> None:
-        self._database = resources.database
+    def __init__(self, resources: Resources, database: Database, *, found: Callable[[], None]) -> None:
+        self._database = database
         self._metrics = resources.metrics.tasks
         self._max_crashes = resources.settings.worker.max_crashes
         self._found = found

@@ -13,10 +13,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from app.core.beside import beside
+from app.core.database import Database
 from app.core.resources import Resources
 from app.tasks.depth import Depth
 from app.tasks.hints import Hints
 from app.tasks.listener import Listener
+from app.tasks.own_database import open_own_database
 from app.tasks.registry import Registry
 from app.tasks.relay import Relay
 from app.tasks.restarted import restarted
@@ -40,14 +42,14 @@ Run = Callable[[], Coroutine[None, None, None]]
 class Worker:
     """`ended` is set when nothing of it runs any more."""
 
-    def __init__(self, resources: Resources, registry: Registry) -> None:
+    def __init__(self, resources: Resources, registry: Registry, *, database: Database | None = None) -> None:
         self.ended = asyncio.Event()
         self.grace = resources.settings.worker.shutdown_timeout
         self.name = unique_name()
         self._resources = resources
         self._registry = registry
         hints = Hints()
-        self.runner = Runner(resources, registry, hints, self.name)
+        self.runner = Runner(resources, registry, hints, self.name, database=database)
         # Until the last task has ended: it may be cancelled, and is counted.
         self._watching: dict[str, Run] = {
             "listener": Listener(resources, hints).run,
@@ -102,7 +104,15 @@ class Worker:
 @asynccontextmanager
 async def open_worker(resources: Resources, registry: Registry) -> AsyncIterator[Worker]:
     """Work until `lifecycle.stop_requested`; the block ends when all has ended or was given back."""
-    worker = Worker(resources, registry)
+    async with (
+        open_own_database(resources) as database,
+        _working(Worker(resources, registry, database=database), resources) as worker,
+    ):
+        yield worker
+
+
+@asynccontextmanager
+async def _working(worker: Worker, resources: Resources) -> AsyncIterator[Worker]:
     working = asyncio.create_task(worker.run(), name="worker")
     # A process that would only look like a worker is stopped, and told to have crashed.
     working.add_done_callback(lambda _: resources.lifecycle.stop_requested.set())

@@ -16,6 +16,7 @@ from app.core.resources import Resources
 from app.tasks import Handler, Registry, Work, store
 from app.tasks.hints import Hints
 from app.tasks.leases import Leases
+from app.tasks.own_database import open_own_database
 from app.tasks.registry import Runnable
 from app.tasks.run import Run
 from app.tasks.runner import Runner
@@ -96,6 +97,37 @@ async def test_an_update_by_id_alone_would_overwrite_the_new_owner(db: Database)
     assert await db.fetch_val("SELECT locked_by FROM tasks") == "second"
     await db.execute("UPDATE tasks SET locked_by = 'first' WHERE id = :id", {"id": task_id})
     assert await db.fetch_val("SELECT locked_by FROM tasks") == "first"
+
+
+async def test_handlers_that_hold_every_connection_do_not_cost_the_runner_its_leases(settings: TestSettings) -> None:
+    """They hold all of them for several leases; each task runs once. The control shares, and loses them."""
+    assert await holding_all(settings, owns=True) == {1}
+    assert await holding_all(settings, owns=False) != {1}
+
+
+async def holding_all(settings: TestSettings, *, owns: bool) -> set[int]:
+    """Two handlers, two connections, a lease of 2 s; gives the `lease_seq` of the runs that were begun."""
+    seqs: set[int] = set()
+    enough = asyncio.Event()
+
+    async def run(work: Work[Number]) -> None:
+        seqs.add(work.lease_seq)
+        async with work.resources.database.transaction():
+            await enough.wait()
+
+    overrides = ("worker.lease=2", "worker.concurrency=2", "database.pool_max=2", "database.acquire_timeout=0.1")
+    async with opened(settings(*overrides)) as resources, open_own_database(resources) as own:
+        await resources.database.execute("DELETE FROM tasks")
+        await enqueue(resources, TASK, range(2))
+        database = own if owns else None
+        runner = Runner(resources, Registry([Handler(TASK, run)]), Hints(), "w", database=database)
+        async with running(runner):
+            await eventually(lambda: seqs, within=30)
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            await eventually(lambda: clock() - began > 5 or seqs != {1}, within=60)
+            enough.set()
+    return seqs
 
 
 async def test_a_lease_is_kept_as_long_as_the_run_takes(settings: TestSettings) -> None:
