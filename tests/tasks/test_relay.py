@@ -109,6 +109,25 @@ ODD = {
 
 
 @pytest.mark.parametrize("payload", ODD.values(), ids=ODD)
+async def test_whatever_an_event_holds_those_behind_it_take_effect(settings: TestSettings, payload: str) -> None:
+    """What does not decode is a failure of its own task, and blocks none of those that are claimed with it."""
+    aggregate = new_id()
+    async with bench(settings, hears("a", retries=0)) as house:
+        await house.publish(aggregate, 1)
+        odd = {"aggregate_type": "thing", "payload": payload}
+        await house.db.execute(INSERT_ODD, odd)
+        await house.db.execute("UPDATE outbox SET aggregate_id = :id", {"id": aggregate})
+        await house.publish(aggregate, 2)
+        await house.relay.run_once()
+
+        await house.work()
+
+        effects = await house.effects()
+        assert (effects[0], effects[-1]) == (1, 2)
+        assert await house.db.fetch_val("SELECT count(*) FROM tasks") == 0
+
+
+@pytest.mark.parametrize("payload", ODD.values(), ids=ODD)
 async def test_whatever_an_event_holds_it_is_handed_on_with_those_behind_it(
     settings: TestSettings, payload: str
 ) -> None:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, DOUBLE_PRECISION, INTEGER
 
-from app.core.database import TIMESTAMP, Database, Statement
+from app.core.database import TIMESTAMP, Database, Row, Statement
 
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)  # a floor below every row
 
@@ -45,8 +46,9 @@ WITH lane AS (
 UPDATE tasks SET status = 'running', locked_by = :worker, lease_seq = lease_seq + 1,
        locked_until = now() + make_interval(secs => :lease)
 FROM due WHERE tasks.id = due.id
-RETURNING tasks.id, task_type, payload, priority, retry_count, max_retries, crash_count, lease_seq, run_at, order_key,
-          context, extract(epoch FROM clock_timestamp() - greatest(run_at, created_at))::double precision AS waited
+RETURNING tasks.id, task_type, CAST(payload AS text), priority, retry_count, max_retries, crash_count, lease_seq,
+          run_at, order_key, CAST(context AS text),
+          extract(epoch FROM clock_timestamp() - greatest(run_at, created_at))::double precision AS waited
 """).bindparams(
         bindparam("types", type_=ARRAY(Text)),
         bindparam("priorities", type_=ARRAY(INTEGER)),
@@ -185,10 +187,27 @@ async def claim(
         "lease": lease,
     }
     if not bounded:
-        return [Claimed(*row) for row in await db.fetch_all(CLAIM, values)]
+        return [_claimed(row) for row in await db.fetch_all(CLAIM, values)]
     async with db.transaction():
         await db.fetch_all(LOCK_TYPES, {"types": bounded})
-        return [Claimed(*row) for row in await db.fetch_all(CLAIM, values)]
+        return [_claimed(row) for row in await db.fetch_all(CLAIM, values)]
+
+
+def _claimed(row: Row) -> Claimed:
+    """One that does not decode (too deep, a number too large) is a failure of its own: it must not stop the others."""
+    values, payload, context = list(row), 2, 10
+    values[payload], values[context] = _decoded(values[payload]), _decoded(values[context])
+    if not isinstance(values[context], dict):
+        values[context] = {}
+    return Claimed(*values)
+
+
+def _decoded(stored: str) -> Any:  # noqa: ANN401  (JSON)
+    """The text itself, which no declared payload is, where it can't be decoded."""
+    try:
+        return orjson.loads(stored)
+    except orjson.JSONDecodeError:
+        return stored
 
 
 async def select_due_types(db: Database, types: Sequence[str]) -> set[str]:
