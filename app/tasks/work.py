@@ -78,4 +78,4 @@ class Delivery(Work[P]):
             values = {"event_id": self.event_id, "handler_name": self.handler_name}
             yield await self.resources.database.fetch_one(INSERT_PROCESSED_EVENT, values) is not None
             if not await store.hold(self.resources.database, self.id, self.lease_seq):
-                raise LeaseLost
+                raise LeaseLost(LeaseLost.__doc__)

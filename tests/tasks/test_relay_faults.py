@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -75,9 +76,9 @@ async def kill_again_and_again(house: Bench, settings: TestSettings, producers: 
             before = await count(house, COUNT_MARKED)
             producers.allowed = part * (number + 1)
             wanted = before + random.randint(1, part * 2 // 3)
-            await eventually(lambda at=wanted: marked(house, at), within=WITHIN)
+            await eventually(partial(marked, house, wanted), within=WITHIN)
             kill(pid)
-            await eventually(lambda of=pid: not alive(of), within=WITHIN)
+            await eventually(partial(is_gone, pid), within=WITHIN)
             assert len(producers.ledger.committed) < EVENTS
             done.append(await count(house, COUNT_MARKED) - before)
         producers.allowed = EVENTS
@@ -89,6 +90,10 @@ async def kill_again_and_again(house: Bench, settings: TestSettings, producers: 
 
 async def marked(house: Bench, at_least: int) -> bool:
     return await count(house, COUNT_MARKED) >= at_least
+
+
+def is_gone(pid: int) -> bool:
+    return not alive(pid)
 
 
 async def none_left(house: Bench) -> bool:
@@ -231,7 +236,7 @@ async def test_a_relay_that_freezes_in_its_statement_holds_up_nobody(settings: T
 async def _is(house: Bench, query: str, number: int) -> bool:
     """Outside of the transaction, in which PostgreSQL shows the activity of its beginning for ever."""
     async with house.db.detached() as connection:
-        return await connection.fetch_val(query) == number
+        return bool(await connection.fetch_val(query) == number)
 
 
 async def _relays(house: Bench) -> bool:
