@@ -71,7 +71,7 @@ class Watched:
 FENCE = "AND tasks.lease_seq = {}.lease_seq"
 SKIP, LAST = "FOR UPDATE SKIP LOCKED", "WHERE tasks.order_key = changed.order_key ORDER"
 RELAY = "pg_try_advisory_xact_lock(hashtextextended('plinth:relay', 0))"
-NOTHING = "(SELECT * FROM tasks LIMIT 0) AS earlier"
+FIRST = "ORDER BY order_position, id"
 
 
 def a_zombie(act: str) -> Callable[[Watched], None]:
@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[Callable[[Watched], None], Statement, dict[str, str]]] = 
         ordering.PROMOTE,
         {LAST: LAST.replace("ORDER", "AND status = 'waiting' ORDER"), "AND active.status <> 'waiting'": "AND false"},
     ),
-    "nothing earlier looked for": (killed_before_its_look, ordering.PROMOTE_ALL, {"tasks AS earlier": NOTHING}),
+    "the last of a line": (killed_before_its_look, ordering.PROMOTE_ALL, {FIRST: FIRST.replace(",", " DESC,")}),
     "events that are not marked": (
         two_relays,
         relaying.MOVE_EVENTS,
