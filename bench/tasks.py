@@ -38,6 +38,7 @@ SINGLES = 300
 PICKUPS = 100  # a round; 300 in three
 HELD = "plinth, snapshot held"
 HELD_FILLS = 4
+WIDER = 4  # times as many tasks for those that run 200 at once: they would be done between a few looks
 
 Figures = dict[str, float]
 
@@ -129,6 +130,7 @@ async def _ground() -> AsyncIterator[Ground]:
 
 async def _measured(ground: Ground, name: str, tasks: int) -> Figures:
     async with ground.turn(name) as (contestant, _):
+        tasks *= WIDER if "200" in name else 1
         fill = await contestant.ask("fill", tasks)
         await ground.rest()
         async with contestant.working() as worker:
