@@ -20,10 +20,10 @@ REACHED = (
     ("PATCH", f"{PATH}/<uuid:note_id>", (200, 400, 401, 404)),
     ("DELETE", f"{PATH}/<uuid:note_id>", (204, 401, 404)),
     ("GET", f"{PATH}/export", (200,)),
-    ("GET", "/api/v1/admin/tasks", (200, 400, 401)),
-    ("DELETE", "/api/v1/admin/tasks", (200, 400, 401)),
-    ("GET", "/api/v1/admin/outbox", (200, 400, 401)),
-    ("POST", "/api/v1/admin/outbox/<uuid:event_id>/retry", (404,)),
+    ("GET", "/api/v1/tasks", (200, 400, 401)),
+    ("DELETE", "/api/v1/tasks", (200, 400, 401)),
+    ("GET", "/api/v1/outbox", (200, 400, 401)),
+    ("POST", "/api/v1/outbox/<uuid:event_id>/retry", (404,)),
     ("GET", "/openapi.json", (200,)),
 )
 

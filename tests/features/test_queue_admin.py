@@ -1,4 +1,4 @@
-"""`/api/v1/admin/tasks` and `/outbox`, as an administrator's client meets them on a real server."""
+"""`/api/v1/tasks` and `/outbox`, as an administrator's client meets them on a real server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.queued import claim, end, enqueue, hand_on, publish
 from tests.harness.signed_tokens import bearer
 from tests.harness.waiting import eventually
 
-PATH = "/api/v1/admin"
+PATH = "/api/v1"
 ADA, ROOT = bearer("ada"), bearer("root", role="admin")
 NOBODY = "01a1ffc9-4125-7647-8cde-b3b859b8fd3a"
 EVERYTHING = (

@@ -1,4 +1,4 @@
-"""`/api/v1/admin`: tasks and events for administrators: what waits, runs and failed, and steering it."""
+"""`/api/v1/tasks`, `/outbox` and `/queue`: tasks and events for administrators: what waits, runs and failed, and steering it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from app.web import ADMIN, Page, PageQuery, current_caller, decode_cursor, endpo
 
 log = structlog.get_logger(__name__)
 
-routes = Blueprint("queue", __name__, url_prefix="/api/v1/admin")
+routes = Blueprint("queue", __name__, url_prefix="/api/v1")
 
 # What is done here commits in batches and may be repeated; a stored answer would hold one transaction around all.
 STEERING = ADMIN.but(idempotency=False)
