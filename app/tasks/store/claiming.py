@@ -18,7 +18,8 @@ ALWAYS = datetime(1, 1, 1, tzinfo=UTC)  # a floor below every row
 
 # One index range for each lane. A row that another worker has just locked is passed over, so workers do not wait for
 # each other. `most` bounds a type on all workers together, and over all its lanes, which is what `place` is for: the
-# claims of such types are lined up by LOCK_TYPES.
+# claims of such types are lined up by LOCK_TYPES. An array of ids is found by the key, whatever the planner believes: a
+# join would read the whole key once the table was found empty, with all the dead rows that a held snapshot keeps.
 CLAIM = Statement(
     text("""
 WITH lane AS (
@@ -45,7 +46,7 @@ WITH lane AS (
 )
 UPDATE tasks SET status = 'running', locked_by = :worker, lease_seq = lease_seq + 1,
        locked_until = now() + make_interval(secs => :lease)
-FROM due WHERE tasks.id = due.id
+WHERE tasks.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING tasks.id, task_type, CAST(payload AS text), priority, retry_count, max_retries, crash_count, lease_seq,
           run_at, order_key, CAST(context AS text),
           extract(epoch FROM clock_timestamp() - greatest(run_at, created_at))::double precision AS waited
@@ -100,7 +101,9 @@ WITH expired AS (
     WHERE status = 'running' AND locked_until < now() AND locked_until >= :floor
     ORDER BY locked_until LIMIT :limit FOR UPDATE SKIP LOCKED
 ), poison AS (
-    DELETE FROM tasks USING expired WHERE tasks.id = expired.id AND crashes >= :max_crashes RETURNING tasks.*, crashes
+    DELETE FROM tasks USING expired
+    WHERE tasks.id = ANY (ARRAY(SELECT id FROM expired)) AND tasks.id = expired.id AND crashes >= :max_crashes
+    RETURNING tasks.*, crashes
 ), dead AS (
     INSERT INTO finished_tasks (id, task_type, payload, status, priority, retry_count, max_retries, crash_count,
                                 lease_seq, run_at, locked_by, last_error, dedupe_key, order_key, order_position,
@@ -112,7 +115,9 @@ WITH expired AS (
     FROM poison RETURNING id
 ), back AS (
     UPDATE tasks SET status = 'pending', crash_count = crashes, locked_by = NULL, locked_until = NULL
-    FROM expired WHERE tasks.id = expired.id AND crashes < :max_crashes RETURNING tasks.id, task_type, order_key
+    FROM expired
+    WHERE tasks.id = ANY (ARRAY(SELECT id FROM expired)) AND tasks.id = expired.id AND crashes < :max_crashes
+    RETURNING tasks.id, task_type, order_key
 )
 SELECT id, task_type, order_key, false AS poison FROM back
 UNION ALL SELECT id, task_type, order_key, true FROM poison
