@@ -59,7 +59,7 @@ class Sweep:
 
     def __init__(self, table: Table, since: Column[Any], *which: ColumnElement[bool], name: str) -> None:
         self.name = name
-        self.statement = Statement(_statement(table, since, which), name=name)
+        self.DELETE_OLD = Statement(_statement(table, since, which), name=name)  # a constant of its module, as all are
 
 
 async def sweep(resources: Resources, swept: Sweep, *, keep: float = 0.0) -> int:
@@ -76,7 +76,7 @@ async def sweep(resources: Resources, swept: Sweep, *, keep: float = 0.0) -> int
 
 async def _batch(db: Database, swept: Sweep, keep: float, start: datetime) -> tuple[int, datetime]:
     """How many rows were deleted, and where the next batch begins."""
-    rows, last = await db.fetch_existing(swept.statement, {"keep": keep, "start": start})
+    rows, last = await db.fetch_existing(swept.DELETE_OLD, {"keep": keep, "start": start})
     return rows, last or start
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
 
-from app.core.database import Database, Statement
+from app.core.database import Database, Row, Statement
 
 # What is retried comes before those that have gone ahead of it, so the first of a key may have to wait for a later one.
 # To be run after the commit of what has changed the key, with a snapshot of its own: whichever of two changes commits
@@ -55,17 +55,18 @@ UPDATE tasks SET status = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM chosen)
 
 async def promote(db: Database, keys: Sequence[str]) -> int:
     """Let the first of each key run, if it waits; gives how many did. Never inside a transaction."""
-    return await _promoted(db, PROMOTE, {"keys": list(keys)}) if keys else 0
+    values = {"keys": list(keys)}
+    return await _promoted(lambda: db.fetch_all(PROMOTE, values)) if keys else 0
 
 
 async def promote_all(db: Database, *, limit: int = 1000) -> int:
     """The same for every key; gives how many were found."""
-    return await _promoted(db, PROMOTE_ALL, {"limit": limit})
+    return await _promoted(lambda: db.fetch_all(PROMOTE_ALL, {"limit": limit}))
 
 
-async def _promoted(db: Database, statement: Statement, values: dict[str, object]) -> int:
+async def _promoted(look: Callable[[], Awaitable[list[Row]]]) -> int:
     """Two looks at once may choose two tasks of one key; the database refuses the second, which looks again."""
     try:
-        return len(await db.fetch_all(statement, values))
+        return len(await look())
     except asyncpg.UniqueViolationError:
-        return len(await db.fetch_all(statement, values))
+        return len(await look())
