@@ -18,7 +18,7 @@ from app.tasks.store import Ending, Requeueing, Settled
 
 log = structlog.get_logger(__name__)
 
-MOST = 500  # runs in one statement
+MOST = 200  # runs in one statement
 TROUBLE = (ConnectionTrouble, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 FINAL = (End.DONE, End.DEAD)
 

@@ -25,6 +25,7 @@ PROMOTE_EVERY = 5.0
 SHARE = 20.0  # each comes at most after this many times its own duration,
 MOST = 3.0  # and at the latest after this many of its intervals: one slow answer must not put off what is promised
 BATCH = 500
+APART = 3.0  # seconds, of what is promised after a lease: room enough to tell a task that kills from its neighbours
 
 
 class Upkeep:
@@ -44,8 +45,8 @@ class Upkeep:
             both.create_task(_each(PROMOTE_EVERY, self.promote))
 
     async def rescue(self, *, full: bool = False) -> int:
-        """Take back what lost workers held; gives how many. `full` looks from the beginning."""
-        rescued = await self._rescue(ALWAYS if full else self._floor.next())
+        """Take back what lost workers held; gives how many. `full` looks at all, and has all due at once."""
+        rescued = await self._rescue(ALWAYS if full else self._floor.next(), apart=0.0 if full else APART)
         if not rescued:
             return 0
         poison = [each for each in rescued if each.poison]
@@ -58,10 +59,12 @@ class Upkeep:
         self._found()
         return len(rescued)
 
-    async def _rescue(self, floor: datetime) -> list[Rescued]:
+    async def _rescue(self, floor: datetime, *, apart: float) -> list[Rescued]:
         now = await store.select_now(self._database)
         began = time.monotonic()
-        rescued = await store.rescue(self._database, max_crashes=self._max_crashes, limit=BATCH, floor=floor)
+        rescued = await store.rescue(
+            self._database, max_crashes=self._max_crashes, limit=BATCH, floor=floor, apart=apart
+        )
         self._floor.learn(floor, now if len(rescued) < BATCH else None, seconds=time.monotonic() - began)
         return rescued
 

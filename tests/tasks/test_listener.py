@@ -25,7 +25,7 @@ from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
 WITHIN = 30.0  # seconds; a loaded machine, not a slow listener
-PID = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE '% listener'"
+PID = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '% listener'"
 
 
 @dataclass

@@ -69,6 +69,7 @@ class Watched:
 
 
 FENCE = "AND tasks.lease_seq = {}.lease_seq"
+FENCE_BY_PLACE = "AND tasks.lease_seq = (CAST($2 AS bigint[]))[array_position(CAST($1 AS uuid[]), tasks.id)]"
 SKIP, LAST = "FOR UPDATE SKIP LOCKED", "WHERE tasks.order_key = changed.order_key ORDER"
 RELAY = "pg_try_advisory_xact_lock(hashtextextended('plinth:relay', 0))"
 FIRST = "ORDER BY order_position, id"
@@ -148,7 +149,7 @@ def two_relays(machine: Watched) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Watched], None], Statement, dict[str, str]]] = {
-    "a finish without the fence": (a_zombie("finish"), settling.FINISH, {FENCE.format("ending"): ""}),
+    "a finish without the fence": (a_zombie("finish"), settling.FINISH, {FENCE_BY_PLACE: ""}),
     "a requeue without the fence": (a_zombie("fail"), settling.REQUEUE, {FENCE.format("again"): ""}),
     "a renewal without the fence": (a_zombie("renew"), settling.RENEW, {FENCE.format("held"): ""}),
     "a claim that keeps the fence": (a_zombie("renew"), claiming.CLAIM, {"= lease_seq + 1": "= lease_seq"}),

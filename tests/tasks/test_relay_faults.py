@@ -208,14 +208,18 @@ async def test_the_order_of_an_aggregate_is_that_of_its_commits(settings: TestSe
 
 
 async def _waits_or_is_over(house: Bench, another: asyncio.Task[None]) -> bool:
-    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    query = """
+        SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"""
     return another.done() or await count(house, query) == 1
 
 
 @pytest.mark.fault
 async def test_a_relay_that_freezes_in_its_statement_holds_up_nobody(settings: TestSettings) -> None:
     """Between BEGIN and COMMIT it would keep the turn until PostgreSQL gives its connection up."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%plinth:relay%' AND wait_event_type = 'Lock'"
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE query LIKE '%plinth:relay%' AND wait_event_type = 'Lock' AND datname = current_database()"""
     aggregate = new_id()
     async with bench(settings, *map(hears, HANDLERS)) as house, AsyncExitStack() as stack:
         [event_id] = await house.publish(aggregate, 1)

@@ -79,6 +79,21 @@ async def test_three_lost_workers_are_a_poison_task(db: Database) -> None:
     assert "poison" in dead["last_error"]
 
 
+async def test_what_was_lost_twice_comes_back_one_by_one(db: Database) -> None:
+    """So that what was only near a task that kills its workers gets away from it."""
+    await enqueue(db, 50)
+    await claim(db, lease=0.0)
+    await store.rescue(db, max_crashes=3, apart=3600)
+    after_one = await claim(db, lease=0.0)
+
+    await store.rescue(db, max_crashes=3, apart=3600)
+
+    assert len(after_one) == 50
+    waits = await db.fetch_all("SELECT DISTINCT run_at FROM tasks WHERE run_at > now() - interval '1 second'")
+    assert len(waits) == 50
+    assert len(await claim(db)) < 25
+
+
 async def test_a_bound_holds_for_all_workers_together(db: Database) -> None:
     await enqueue(db, 5, BOUNDED)
     lanes = [Lane(BOUNDED.name, 0, room=100, most=2)]

@@ -1,4 +1,4 @@
-"""`/api/v1/tasks`, `/outbox` and `/queue`: tasks and events for administrators: what waits, runs and failed, and steering it."""
+"""`/api/v1/tasks`, `/outbox` and `/queue`: what waits, runs and failed, for administrators, who steer it here."""
 
 from __future__ import annotations
 

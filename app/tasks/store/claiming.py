@@ -73,12 +73,16 @@ FROM (SELECT unnest(CAST(:types AS text[])) AS task_type ORDER BY 1) AS sorted
     name="lock_task_types",
 )
 
-# Of the types with a bound: is there anything to claim at all?
+# Of the types with a bound: is there anything to claim at all? One look into the index for each lane. EXISTS would be
+# made a join, which reads the dead rows of all other types as well, and a held snapshot keeps millions of them.
 SELECT_DUE_TYPES = Statement(
     text("""
-SELECT asked.task_type FROM unnest(CAST(:types AS text[])) AS asked (task_type)
-WHERE EXISTS (SELECT FROM tasks WHERE status = 'pending' AND tasks.task_type = asked.task_type
-              AND priority IN (-1, 0, 1) AND run_at <= now())
+SELECT DISTINCT asked.task_type
+FROM unnest(CAST(:types AS text[])) AS asked (task_type) CROSS JOIN unnest(ARRAY[-1, 0, 1]) AS lane (priority)
+CROSS JOIN LATERAL (
+    SELECT FROM tasks WHERE status = 'pending' AND tasks.task_type = asked.task_type
+    AND tasks.priority = lane.priority AND run_at <= now() ORDER BY run_at, id LIMIT 1
+) AS due
 """).bindparams(bindparam("types", type_=ARRAY(Text))),
     name="select_due_task_types",
 )
@@ -94,6 +98,7 @@ RETURNING id
 )
 
 # A lease that ran out is a crash of its worker, or as good as one. Three of them are no accident (stack notes, J7).
+# From the second on they come back one by one, `apart`: what was only near a task that kills workers gets away.
 RESCUE = Statement(
     text("""
 WITH expired AS (
@@ -114,7 +119,9 @@ WITH expired AS (
            dedupe_key, order_key, order_position, context, created_at, clock_timestamp()
     FROM poison RETURNING id
 ), back AS (
-    UPDATE tasks SET status = 'pending', crash_count = crashes, locked_by = NULL, locked_until = NULL
+    UPDATE tasks SET status = 'pending', crash_count = crashes, locked_by = NULL, locked_until = NULL,
+           run_at = CASE WHEN crashes < 2 OR :apart = 0 THEN run_at
+                         ELSE clock_timestamp() + make_interval(secs => random() * :apart) END
     FROM expired
     WHERE tasks.id = ANY (ARRAY(SELECT id FROM expired)) AND tasks.id = expired.id AND crashes < :max_crashes
     RETURNING tasks.id, task_type, order_key
@@ -125,6 +132,7 @@ UNION ALL SELECT id, task_type, order_key, true FROM poison
         bindparam("floor", type_=TIMESTAMP),
         bindparam("limit", type_=INTEGER),
         bindparam("max_crashes", type_=INTEGER),
+        bindparam("apart", type_=DOUBLE_PRECISION),
     ),
     name="rescue_tasks",
 )
@@ -225,7 +233,13 @@ async def disown(db: Database, *, worker: str, known: Sequence[UUID]) -> list[UU
     return [row["id"] for row in await db.fetch_all(DISOWN, {"worker": worker, "known": list(known)})]
 
 
-async def rescue(db: Database, *, max_crashes: int, limit: int = 500, floor: datetime = ALWAYS) -> list[Rescued]:
-    """Take back the tasks whose lease has run out; those that did so `max_crashes` times are dead."""
-    rows = await db.fetch_all(RESCUE, {"floor": floor, "limit": limit, "max_crashes": max_crashes})
+async def rescue(
+    db: Database, *, max_crashes: int, limit: int = 500, floor: datetime = ALWAYS, apart: float = 0.0
+) -> list[Rescued]:
+    """Take back the tasks whose lease has run out; those that did so `max_crashes` times are dead.
+
+    Those that did so twice or more are due again within `apart` seconds, each at a moment of its own.
+    """
+    values = {"floor": floor, "limit": limit, "max_crashes": max_crashes, "apart": apart}
+    rows = await db.fetch_all(RESCUE, values)
     return [Rescued(*row) for row in rows]

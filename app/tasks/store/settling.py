@@ -13,22 +13,21 @@ from app.core.database import Database, Statement
 
 # `locked_by` says that it runs, as `status` does, and the array finds it by the key: where the planner believes the
 # table to be empty, it would rather read all of what runs by its index, with the dead rows that a held snapshot keeps.
+# The fence is read by its place in the array, because a join would compare each of them with each.
 FINISH = Statement(
     text("""
-WITH ending AS (
-    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:lease_seqs AS bigint[]), CAST(:statuses AS text[]),
-                         CAST(:errors AS text[])) AS ending (id, lease_seq, status, error)
-), gone AS (
-    DELETE FROM tasks USING ending
-    WHERE tasks.id = ANY (CAST(:ids AS uuid[])) AND tasks.id = ending.id AND tasks.locked_by IS NOT NULL
-      AND tasks.lease_seq = ending.lease_seq
-    RETURNING tasks.*, ending.status AS ended, ending.error
+WITH gone AS (
+    DELETE FROM tasks
+    WHERE tasks.id = ANY (CAST(:ids AS uuid[])) AND tasks.locked_by IS NOT NULL
+      AND tasks.lease_seq = (CAST(:lease_seqs AS bigint[]))[array_position(CAST(:ids AS uuid[]), tasks.id)]
+    RETURNING tasks.*, array_position(CAST(:ids AS uuid[]), tasks.id) AS place
 )
 INSERT INTO finished_tasks (id, task_type, payload, status, priority, retry_count, max_retries, crash_count, lease_seq,
                             run_at, locked_by, last_error, dedupe_key, order_key, order_position, context, created_at,
                             finished_at)
-SELECT id, task_type, payload, ended, priority, retry_count, max_retries, crash_count, lease_seq, run_at, locked_by,
-       coalesce(error, last_error), dedupe_key, order_key, order_position, context, created_at, clock_timestamp()
+SELECT id, task_type, payload, (CAST(:statuses AS text[]))[place], priority, retry_count, max_retries, crash_count,
+       lease_seq, run_at, locked_by, coalesce((CAST(:errors AS text[]))[place], last_error), dedupe_key, order_key,
+       order_position, context, created_at, clock_timestamp()
 FROM gone
 RETURNING id, order_key
 """).bindparams(

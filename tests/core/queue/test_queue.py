@@ -296,7 +296,9 @@ async def test_the_events_of_one_aggregate_are_committed_in_the_order_of_their_n
         await queue.publish(GREETED, person, Greeting("first"))
         async with db.detached():
             waiting = asyncio.create_task(second())
-            held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            held = """
+                SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"""
             await eventually(lambda: db.fetch_val(held), within=20)
         order.append("first commits")
     await waiting
