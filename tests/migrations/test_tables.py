@@ -259,7 +259,7 @@ async def test_the_claim_reads_its_partial_index_and_sorts_nothing_that_it_reads
 
 
 async def test_the_rescue_and_the_order_read_their_indexes(rows: Database) -> None:
-    rescue = await explained(rows, RESCUE, {"floor": ALWAYS, "limit": 100, "max_crashes": 3})
+    rescue = await explained(rows, RESCUE, {"floor": ALWAYS, "limit": 100, "max_crashes": 3, "apart": 3.0})
     promote = await explained(rows, PROMOTE, {"keys": ["k"]})
 
     assert "Index Scan using ix_tasks_lease" in rescue

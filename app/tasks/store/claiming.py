@@ -120,7 +120,7 @@ WITH expired AS (
     FROM poison RETURNING id
 ), back AS (
     UPDATE tasks SET status = 'pending', crash_count = crashes, locked_by = NULL, locked_until = NULL,
-           run_at = CASE WHEN crashes < 2 OR :apart = 0 THEN run_at
+           run_at = CASE WHEN crashes < 2 OR :apart = 0.0::double precision THEN run_at
                          ELSE clock_timestamp() + make_interval(secs => random() * :apart) END
     FROM expired
     WHERE tasks.id = ANY (ARRAY(SELECT id FROM expired)) AND tasks.id = expired.id AND crashes < :max_crashes
