@@ -17,6 +17,7 @@ from app.core.queue import Event, Priority, Queue, Task, Waker
 from app.tasks import operations, store
 from app.tasks.store import Claimed, Ending, Lane, Requeueing, Subscription
 from tests.harness.background import BackgroundLoop
+from tests.harness.waiting import eventually
 from tests.tasks.held import Held
 from tests.tasks.queue_model import Lease, Model, Published, Row
 
@@ -49,6 +50,7 @@ SELECT id, status, lease_seq, retry_count, crash_count, locked_by, dedupe_key, o
 FINISHED_ROWS = """
 SELECT id, status, lease_seq, retry_count, crash_count, dedupe_key, order_key, order_position FROM finished_tasks
 """
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 EMPTY = "TRUNCATE tasks, finished_tasks, outbox, processed_events"
 
 worker_names = st.sampled_from(WORKERS)
@@ -163,17 +165,39 @@ class QueueMachine(RuleBasedStateMachine):
         known = [MOVED.name, CLOSED.name] if knows_all else [MOVED.name]
         relays, limit = (2, 100) if together else (1, limit)
 
-        async def move() -> list[Any]:
-            moves = [store.move_events(self.db, SUBSCRIPTIONS, known=known, limit=limit) for _ in range(relays)]
-            return await asyncio.gather(*moves)
+        async def move() -> Any:
+            return await store.move_events(self.db, SUBSCRIPTIONS, known=known, limit=limit)
 
-        answers = [answer for answer in self.do(move()) if answer is not None]
+        answers = [answer for answer in self.do(self._at_once(move, relays)) if answer is not None]
         waiting = sorted((e for e in self.model.outbox if e.name in known), key=lambda event: event.position)
         moved = sum(answer.events for answer in answers)
         assert moved == min(limit, len(waiting))
         keys = self._see_moved(waiting[:moved])
         assert {key for answer in answers for key in answer.order_keys} == keys
         self._promote(keys, survives=survives)
+
+    async def _at_once(self, move: Callable[[], Awaitable[Any]], relays: int) -> list[Any]:
+        """Several are under way before one can go on: each has begun, and those that have not ended wait for a row."""
+        is_held = asyncio.Event()
+
+        async def begin() -> Any:
+            await is_held.wait()
+            return await move()
+
+        moving = [asyncio.create_task(begin()) for _ in range(relays)]
+
+        async def all_have_begun() -> bool:
+            async with self.db.detached():  # one transaction is shown the same sessions all along
+                waiting = await self.db.fetch_val(WAITING)
+            return bool(waiting + sum(each.done() for each in moving) == relays)
+
+        async with self.db.transaction():
+            if relays > 1:
+                await self.db.fetch_all("SELECT id FROM outbox FOR UPDATE")
+            is_held.set()
+            if relays > 1:
+                await eventually(all_have_begun, within=30)
+        return await asyncio.gather(*moving)
 
     def _see_moved(self, events: Sequence[Published]) -> set[str]:
         """Each subscriber has one task for each, and there are no others."""
