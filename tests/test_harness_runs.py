@@ -215,3 +215,49 @@ async def test_two_runs_at_once_on_one_server_do_not_meet(
 
     assert [code for code, _ in results] == [0, 0]
     assert await databases_of_tests(own_postgres) == []
+
+
+PACED = """
+import os, time
+from pathlib import Path
+import pytest
+
+def told(word, name):
+    with Path(__file__).with_name("story").open("a") as story:
+        story.write(f"{word} {name}\\n")
+
+@pytest.mark.parametrize("number", range(12))
+def test_one_of_many(number):
+    told("begin", number)
+    time.sleep(0.1)  # long enough to meet
+    told("end", number)
+
+MARK
+@pytest.mark.parametrize("number", range(4))
+def test_measures(number):
+    told("begin", f"measures {number}")
+    time.sleep(0.1)
+    told("end", f"measures {number}")
+"""
+
+
+@pytest.mark.parametrize(("mark", "is_alone"), [("@pytest.mark.alone", True), ("", False)])
+async def test_what_is_marked_alone_meets_no_other_test(suite: Suite, mark: str, is_alone: bool) -> None:
+    suite.write("test_it.py", PACED.replace("MARK", mark))
+
+    code, output = await suite.run("-n4")
+
+    assert code == 0, output
+    story = (suite.folder / "story").read_text().splitlines()
+    begun = [at for at, line in enumerate(story) if line.startswith("begin measures")]
+    met_nobody = [story[at + 1] == story[at].replace("begin", "end") for at in begun]
+    assert len(begun) == 4
+    assert all(met_nobody) is is_alone
+    if is_alone:
+        inside = [sum(_step(line) for line in story[:at]) for at in begun]
+        assert inside == [0, 0, 0, 0], "somebody was still there"
+        assert max(sum(_step(line) for line in story[: at + 1]) for at in range(len(story))) > 1, "the others meet"
+
+
+def _step(line: str) -> int:
+    return 1 if line.startswith("begin") else -1

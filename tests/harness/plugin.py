@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+from collections.abc import Generator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,6 +19,7 @@ from app.core.database import DatabaseUnavailable
 from app.core.migrations import MigrationError
 from app.embedded import EmbeddedError
 from tests.harness import order, report
+from tests.harness.alone import Turns
 from tests.harness.background import BackgroundLoop
 from tests.harness.browser import CHROMIUM
 from tests.harness.databases import Clones
@@ -30,6 +34,7 @@ RUN = pytest.StashKey[Run]()
 SEED = pytest.StashKey[str]()
 CLONES = pytest.StashKey[Clones]()
 CLONE_SECONDS = pytest.StashKey[list[list[float]]]()
+TURNS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 TOLD = "plinth"  # under this name workers are told what they need, and tell how long their clones took
 START_FAILURES = (
@@ -79,6 +84,8 @@ def _prepare_run(config: pytest.Config, loop: BackgroundLoop) -> None:
     config.stash[CHOICE] = choice = choose(os.environ, engine)
     config.stash[RUN] = run = Run(choice, loop)
     config.add_cleanup(run.close)
+    config.stash[TURNS] = turns = tempfile.TemporaryDirectory(prefix="plinth-test-turns-")
+    config.add_cleanup(turns.cleanup)
     # Ended by a supervisor's SIGTERM, a run cleans up just as after Ctrl-C.
     # A shell ignores SIGINT for a command in its background, and so would everything that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -100,6 +107,7 @@ def pytest_configure_node(node: Any) -> None:
         "opened": asdict(opened(node.config)),
         "engine": asdict(stash[ENGINE]),
         "seed": stash[SEED],
+        "turns": stash[TURNS].name,
     }
 
 
@@ -123,6 +131,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order.longest_first(items)
     if worker_input(config):
         order.tell_xdist(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Around everything else: waiting for one's turn counts towards no timeout."""
+    told = worker_input(item.config)
+    if told is None:
+        return (yield)
+    with Turns(Path(told[TOLD]["turns"])).take(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

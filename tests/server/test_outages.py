@@ -212,6 +212,7 @@ async def test_a_stopped_postgres_holds_no_request_longer_than_its_deadline(
     await _assert_no_slot_is_lost(app)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
 async def test_a_lost_redis_adds_at_most_a_tenth_of_a_second(
     app: AppProcess, own_redis: RedisServer, background: BackgroundLoop, fault: str

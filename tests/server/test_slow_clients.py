@@ -111,6 +111,7 @@ async def _compare(app: AppProcess) -> Comparison:
         return Comparison(alone, crowded, json.loads(await clients.stdout.readline()), starved.total)
 
 
+@pytest.mark.alone
 async def test_slow_clients_do_not_slow_the_others_and_are_sent_away(
     app_process: StartApp, figure: Callable[[str], None]
 ) -> None:

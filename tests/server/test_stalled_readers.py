@@ -33,6 +33,7 @@ PATIENT = "redis.timeout=2"  # a push that a busy machine holds up is none that 
 LOOPS = ["asyncio", "uvloop"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_stalled_readers_are_dropped_and_felt_by_nobody(
     app_process: StartApp, loop: str, figure: Callable[[str], None]
