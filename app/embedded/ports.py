@@ -17,18 +17,11 @@ def free_port() -> int:
 
 
 def check_free(port: int) -> None:
-    """Raise PortTaken where another program listens on `port`."""
-    if not is_free(port):
-        raise PortTaken(port)
-
-
-def is_free(port: int) -> bool:
-    """True where no program listens on `port`; only to choose one, since that may change at any moment."""
+    """Raise PortTaken where another program listens on `port`; it may still be taken before we have it."""
     with socket.socket() as probe:
         # As servers do: without it, connections of a server that has just ended would count as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:
-            return False
-        return True
+            raise PortTaken(port) from None

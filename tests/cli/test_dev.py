@@ -11,15 +11,18 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from app.cli.dev import start_postgres_near
 from app.core.settings import PROJECT_ROOT
+from app.embedded import server
 from tests.harness.processes import alive, family
+from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
 WITHIN = 60.0  # seconds; a loaded machine, not a slow start
@@ -142,6 +145,28 @@ async def test_postgres_takes_the_configured_port_where_it_is_free(project: Path
 
         assert await status.wait() == 0
         assert f"127.0.0.1:{port}" in running.text
+
+
+async def test_a_port_lost_at_the_last_moment_is_not_the_end(
+    service_dir: Path, settings: TestSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a second project starts in the same moment: free when looked at, taken when PostgreSQL binds it."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        wanted = other.getsockname()[1]
+
+        def lose_it(port: int) -> None:
+            if port == wanted:
+                other.listen()
+
+        monkeypatch.setattr(server, "check_free", lose_it)
+        database = replace(settings().database, port=wanted)
+        async with await start_postgres_near(database, service_dir / "postgres") as postgres:
+            bound = "Address already in use" in postgres.log_path.read_text()
+
+            assert bound, "PostgreSQL itself met the other program"
+            assert postgres.running
+            assert postgres.port != wanted
 
 
 async def test_another_terminal_pushes_to_who_is_connected(project: Path) -> None:
