@@ -5,7 +5,7 @@ from __future__ import annotations
 import app.core.queue.tables
 import app.web.tables  # noqa: F401  (both fill the metadata)
 from app.feature import Feature
-from app.features import documentation, health, identity, memberships, metrics, queue, realtime, static, welcome
+from app.features import documentation, health, identity, mail, memberships, metrics, queue, realtime, static, welcome
 
 FEATURES: tuple[Feature, ...] = (
     health.feature,
@@ -14,6 +14,7 @@ FEATURES: tuple[Feature, ...] = (
     documentation.feature,
     realtime.feature,
     queue.feature,
+    mail.feature,
     identity.feature,
     memberships.feature,
     welcome.feature,

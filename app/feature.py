@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from quart import Blueprint
 
 from app.core.queue import Event
+from app.core.resources import Resources
 from app.sockets import Topic
 from app.tasks import Handler, Registry, Schedule, Subscriber
 from app.web import Authenticator, Reviewer
@@ -18,6 +19,8 @@ from app.web import Authenticator, Reviewer
 class Feature:
     """One folder under `app/features`: what it answers, pushes and does later; for one, how callers are known.
 
+    `commands` maps the name of a command of `app` to where it is found, as `package.module:command`; it is imported
+    when it is called. `develop` is called by `app dev` once all is open, and gives lines for its banner, label to text.
     With `operations` its routes tell how a process is, so that workers answer them too.
     """
 
@@ -30,6 +33,8 @@ class Feature:
     schedules: tuple[Schedule[Any], ...] = ()
     authenticate: Authenticator | None = None
     review: Reviewer | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
+    develop: Callable[[Resources], Awaitable[Mapping[str, str]]] | None = None
     operations: bool = False
 
 

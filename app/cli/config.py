@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from app.cli.context import CliContext, pass_context
 from app.core.exit_codes import ExitCode
 from app.core.settings import PROJECT_ROOT
 from app.core.settings.documents import env_example, with_generated
 from app.core.settings.show import as_json, as_text, rows
+from app.terminal.context import CliContext, pass_context
 
 
 @click.group()

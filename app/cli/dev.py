@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.context import CliContext, pass_context, server_options
 from app.core.settings import PROJECT_ROOT, Settings
 from app.core.settings.kinds.redis_url import RedisUrl
 from app.core.settings.sections import Database as DatabaseSettings
+from app.terminal.context import CliContext, pass_context, server_options
 
 if TYPE_CHECKING:
+    from app.core.resources import Resources
     from app.embedded import PostgresServer
 
 DATA = PROJECT_ROOT / ".local"
@@ -94,12 +95,17 @@ async def start_postgres_near(database: DatabaseSettings, data_dir: Path) -> Pos
         return await start(port=0)
 
 
-def print_banner(settings: Settings, url: str) -> None:
+async def print_banner(resources: Resources, url: str) -> None:
     """Tell a newcomer what runs and what to type."""
+    from app.bootstrap import FEATURES
+
+    settings = resources.settings
+    told = [await feature.develop(resources) for feature in FEATURES if feature.develop]
     lines = {
         "Open": url,
         "Docs": f"{url}/docs",
         "Health": f"{url}/health",
+        **{label: line for each in told for label, line in each.items()},
         "Try": f"curl -s {url}/health/ready",
         "Push": f"APP_REDIS__URL=$(cat {REDIS_URL.relative_to(PROJECT_ROOT)}) .venv/bin/app publish everyone 1",
         "PostgreSQL": f"{settings.database.host}:{settings.database.port}, password in .local/secrets/",

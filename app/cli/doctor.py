@@ -9,8 +9,8 @@ import time
 
 import click
 
-from app.cli.context import CliContext, pass_context
 from app.core.exit_codes import ExitCode
+from app.terminal.context import CliContext, pass_context
 
 
 @click.command()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from app.cli.table import table
 from app.core.error_catalogue import entries, with_generated
 from app.core.exit_codes import ExitCode
 from app.core.settings import PROJECT_ROOT
+from app.terminal.table import table
 
 
 @click.command()

@@ -11,9 +11,9 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from app.cli.context import CliContext, pass_context
 from app.core.address import http_url
 from app.core.exit_codes import ExitCode
+from app.terminal.context import CliContext, pass_context
 
 # A proxy variable of the shell or the image must not send a loopback question elsewhere.
 DIRECT = build_opener(ProxyHandler({}))

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from sqlalchemy import MetaData
 
-from app.cli.context import CliContext, pass_context
 from app.core.database import DatabaseUnavailable, UnsupportedServer, metadata
 from app.core.exit_codes import ExitCode
 from app.core.migrations import MIGRATIONS, Fit, MigrationError, Report, migrate_down, migrate_up, schema_report
 from app.core.migrations.invalid import remedy
 from app.core.settings import Environment, Settings
 from app.core.telemetry import ROOT, configure_logging, parse_levels, secrets_of
+from app.terminal.context import CliContext, pass_context
 
 if TYPE_CHECKING:  # Alembic would come along
     from app.core.migrations.runner import Outcome

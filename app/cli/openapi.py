@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.context import CliContext, pass_context
+from app.terminal.context import CliContext, pass_context
 
 
 @click.command()

@@ -9,15 +9,15 @@ from uuid import UUID
 
 import click
 
-from app.cli.context import CliContext, pass_context
-from app.cli.operating import Id, ago, echo_json, line_of, moment_text, on_database, span
-from app.cli.table import table
 from app.core.database import Database
 from app.tasks import operations
 from app.tasks import outbox as events
 from app.tasks.operations import NEWEST
 from app.tasks.outbox import DealtWith, DeliveryLine, EventDetails, EventLine, OutboxState, Redelivered
 from app.tasks.registry import Registry
+from app.terminal.context import CliContext, pass_context
+from app.terminal.operating import Id, ago, echo_json, line_of, moment_text, on_database, span
+from app.terminal.table import table
 
 EVENT_ID = Id("event")
 HEAD = ("ID", "TYPE", "AGGREGATE", "POSITION", "PUBLISHED", "HANDED ON")

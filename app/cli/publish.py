@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import click
 
-from app.cli.context import CliContext, pass_context
 from app.core.exit_codes import ExitCode
 from app.core.settings import Settings
+from app.terminal.context import CliContext, pass_context
 
 PATIENCE = 2.0  # seconds; a person waits for longer than a request can
 

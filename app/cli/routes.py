@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.context import CliContext, pass_context
-from app.cli.table import table
+from app.terminal.context import CliContext, pass_context
+from app.terminal.table import table
 
 if TYPE_CHECKING:
     from app.web.url_map import Route

@@ -10,8 +10,13 @@ from uuid import UUID
 
 import click
 
-from app.cli.context import CliContext, pass_context
-from app.cli.operating import (
+from app.core.database import Database
+from app.core.exit_codes import ExitCode
+from app.core.queue import Priority
+from app.tasks import operations
+from app.tasks.operations import FINISHED, NEWEST, NOT_DONE, STATUSES, Outcome, TaskDetails, TaskLine, TypeCount
+from app.terminal.context import CliContext, pass_context
+from app.terminal.operating import (
     Age,
     Id,
     ago,
@@ -23,12 +28,7 @@ from app.cli.operating import (
     printable,
     span,
 )
-from app.cli.table import table
-from app.core.database import Database
-from app.core.exit_codes import ExitCode
-from app.core.queue import Priority
-from app.tasks import operations
-from app.tasks.operations import FINISHED, NEWEST, NOT_DONE, STATUSES, Outcome, TaskDetails, TaskLine, TypeCount
+from app.terminal.table import table
 
 TASK_ID = Id("task")
 HEAD = ("ID", "TYPE", "STATUS", "PRIORITY", "RETRIES", "CRASHES", "DUE/AGE", "WORKER", "ERROR")

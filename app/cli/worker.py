@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli.context import CliContext, pass_context, worker_options
+from app.terminal.context import CliContext, pass_context, worker_options
 
 
 @click.command()

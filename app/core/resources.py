@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from app.core.beside import beside
 from app.core.clock import Clock, SystemClock
 from app.core.database import Database, database_probe, open_database
+from app.core.held import Held
 from app.core.lifecycle import Lifecycle
 from app.core.metrics import Metrics
 from app.core.migrations import migrate_up, schema_probe
@@ -47,6 +48,7 @@ class Resources:
     redis_probe: Probe
     realtime: Publisher
     queue: Queue
+    held: Held = field(default_factory=Held)
 
 
 @asynccontextmanager
@@ -67,6 +69,7 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
         _running(redis_probe(redis, clock=clock)) as of_redis,
         _closing("realtime", open_publisher(redis, observer=metrics.sockets)) as realtime,
         open_queue(database, tracing) as queue,
+        _closing("held", _held()) as held,
         beside(metrics.loop_lag.run(), name="loop lag"),
     ):
         metrics.follow_pool(database.stats)
@@ -84,7 +87,17 @@ async def open_resources(settings: Settings, lifecycle: Lifecycle) -> AsyncItera
             redis_probe=of_redis,
             realtime=realtime,
             queue=queue,
+            held=held,
         )
+
+
+@asynccontextmanager
+async def _held() -> AsyncIterator[Held]:
+    held = Held()
+    try:
+        yield held
+    finally:
+        await held.close()
 
 
 def _tracing(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[Tracing | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
@@ -32,7 +32,7 @@ from app.web.application import Application
 
 log = structlog.get_logger(__name__)
 
-OnListening = Callable[[Settings, str], None]
+OnListening = Callable[[Resources, str], Awaitable[None]]
 Services = Callable[[Settings], AbstractAsyncContextManager[Settings]]
 
 LAST_RESORT = 5.0  # seconds beyond our own deadline after which Hypercorn's own would step in
@@ -64,7 +64,7 @@ def run_server(
     """Serve, work, or both, until told to stop; return the exit code.
 
     `services` may start what the settings need and yield them with its addresses (`app dev`);
-    `on_listening` is given the settings in force and the base URL once it answers.
+    `on_listening` is given what is open and the base URL once it answers.
     """
     configure_logging(parse_levels(settings.log.level), json=settings.log.json, secrets=secrets_of(settings))
     with asyncio.Runner(loop_factory=loop_factory(settings.server.event_loop)) as runner:
@@ -151,7 +151,7 @@ async def _run_until_stopped(
         url = base_url(listener)
         log.info("server_listening", url=url)
         if on_listening:
-            on_listening(settings, url)
+            await on_listening(resources, url)
         await lifecycle.stop_requested.wait()
         if not role.serves:
             lifecycle.phase = Phase.DRAINING  # how it is can be asked until its last task has ended

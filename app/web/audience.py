@@ -17,6 +17,10 @@ from app.web.policy import Audience
 from app.web.tickets import PARAMETER, redeem_ticket
 
 
+class KeyForbidden(Forbidden):
+    """This is for people who have signed in; an API key does not open it."""
+
+
 class Audiences:
     """The gate that asks who calls, once, and remembers it for the handler, the limits and the log."""
 
@@ -46,7 +50,7 @@ class Audiences:
             case Audience.OPERATIONS:
                 self._admit_network(incoming)
             case audience:
-                await self._admit_caller(incoming, audience)
+                await self._admit_caller(incoming, audience, endpoint.policy.permission)
 
     def _admit_network(self, incoming: Request | Websocket) -> None:
         client = exchange_of(incoming.scope).client
@@ -57,7 +61,7 @@ class Audiences:
         if address is not None and not any(address in network for network in self.operations):
             raise Forbidden("This is answered to the networks in telemetry.networks only.")
 
-    async def _admit_caller(self, incoming: Request | Websocket, audience: Audience) -> None:
+    async def _admit_caller(self, incoming: Request | Websocket, audience: Audience, permission: str | None) -> None:
         caller = await self._caller(incoming)
         if caller is None:
             if audience is Audience.SOCKET and self.anonymous:
@@ -66,6 +70,8 @@ class Audiences:
         exchange_of(incoming.scope).caller = caller
         if audience is Audience.ADMIN and not caller.is_admin:
             raise Forbidden
+        if not caller.has(permission):
+            raise KeyForbidden(f"This key lacks the permission {permission}." if permission else None)
 
     async def _caller(self, incoming: Request | Websocket) -> Caller | None:
         """Whom the credentials prove. A handshake with a ticket is its holder's, whatever else it carries."""

@@ -51,6 +51,8 @@ class Policy:
 
     audience: Audience
     limits: tuple[Limit, ...] | None = None
+    # What an API key has to have been given, as in `tasks:read`; a route without one is for people only.
+    permission: str | None = None
     timeout: float | None = None  # seconds from the parsed head to the finished handler
     body: int | None = None  # bytes
     # An unsafe method honours the header Idempotency-Key, which holds one transaction around the handler.
@@ -72,4 +74,4 @@ SCRAPE = PROBE.but(audience=Audience.OPERATIONS)
 # What a browser loads: no body, no limit.
 PAGE = Policy(Audience.PUBLIC, limits=(), timeout=5.0, body=0, idempotency=False)
 # A WebSocket: the limit is on handshakes, of which a crowd behind one address makes many after a restart.
-SOCKET = Policy(Audience.SOCKET, limits=(Limit(600, MINUTE),), idempotency=False)
+SOCKET = Policy(Audience.SOCKET, limits=(Limit(600, MINUTE),), permission="realtime:connect", idempotency=False)

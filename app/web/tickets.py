@@ -49,18 +49,18 @@ def _written(caller: Caller) -> dict[str, Any]:
     return {
         "id": caller.id,
         "role": caller.role,
-        "permissions": sorted(caller.permissions),
+        "permissions": None if caller.permissions is None else sorted(caller.permissions),
         "credential": caller.credential,
         "expires_at": caller.expires_at.isoformat() if caller.expires_at else None,
     }
 
 
 def _read(fields: dict[str, Any]) -> Caller:
-    expires_at = fields["expires_at"]
+    expires_at, permissions = fields["expires_at"], fields["permissions"]
     return Caller(
         **fields
         | {
-            "permissions": frozenset(fields["permissions"]),
+            "permissions": None if permissions is None else frozenset(permissions),
             "expires_at": datetime.fromisoformat(expires_at) if expires_at else None,
         }
     )

@@ -14,10 +14,10 @@ from click import Context
 from click.testing import CliRunner, Result
 
 import app.bootstrap
-import app.cli.operating
+import app.terminal.operating
 from app.cli import cli
-from app.cli.context import CliContext
 from app.core.settings import PROJECT_ROOT, Settings
+from app.terminal.context import CliContext
 from tests.harness.queue_routes import feature
 from tests.harness.settings import TestSettings
 
@@ -87,5 +87,5 @@ class Operator:
 def operator(settings: TestSettings, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """With two subscribers more; and pytest keeps its own logging."""
     monkeypatch.setattr(app.bootstrap, "FEATURES", (*app.bootstrap.FEATURES, feature))
-    monkeypatch.setattr(app.cli.operating, "configure_logging", lambda *_, **__: None)
+    monkeypatch.setattr(app.terminal.operating, "configure_logging", lambda *_, **__: None)
     return Operator(settings)

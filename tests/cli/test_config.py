@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import cli
-from app.cli.context import CliContext
 from app.core.settings import PROJECT_ROOT, Settings, load_settings
+from app.terminal.context import CliContext
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(*, overrides: tuple[str, ...]) -> Settings:
         return load_settings(root=tmp_path, environ={}, overrides=overrides, secrets_folder=tmp_path / "secrets")
 
-    monkeypatch.setattr("app.cli.context.load_settings", load)
+    monkeypatch.setattr("app.terminal.context.load_settings", load)
     return tmp_path
 
 

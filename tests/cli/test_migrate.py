@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Column, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.cli.context import CliContext
 from app.cli.migrate import migrate
 from app.core.database import metadata
 from app.core.migrations import read_history
 from app.core.settings import PROJECT_ROOT, Environment, Settings
 from app.embedded.ports import free_port
+from app.terminal.context import CliContext
 from tests.harness.settings import TestSettings
 from tests.migrations.conftest import AddRevision, add_revision, empty, events, folder, migrated
 

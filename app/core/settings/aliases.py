@@ -49,15 +49,15 @@ ALIASES: Mapping[str, Alias] = MappingProxyType(
         "REQUEST_TIMEOUT_SECS": Alias("server.request_timeout"),
         "SHUTDOWN_TIMEOUT_SECS": Alias("server.shutdown_timeout"),
         "LOG_LEVEL": Alias("log.level"),
+        "ZITADEL_AUTHORITY": Alias("oidc.issuer"),
+        "ZITADEL_CLIENT_ID": Alias("oidc.client_id"),
+        "ZITADEL_AUDIENCE": Alias("oidc.audience"),
     }
 )
 
 # The section that will read each of these.
 UNREAD: Mapping[str, str] = MappingProxyType(
     {
-        "ZITADEL_AUTHORITY": "oidc",
-        "ZITADEL_CLIENT_ID": "oidc",
-        "ZITADEL_AUDIENCE": "oidc",
         "OPENAI_API_KEY": "ai",
         "ANTHROPIC_API_KEY": "ai",
         "AI_PRIMARY_PROVIDER": "ai",

@@ -17,10 +17,12 @@ from .kinds import (
     HttpUrl,
     Identifier,
     Kind,
+    Line,
     LogLevels,
     Name,
     Network,
     Networks,
+    OptionalSecret,
     Origins,
     RedisUrl,
     Seconds,
@@ -142,7 +144,17 @@ def redis_url(default: str, sentence: str) -> SecretUrl:
     return setting(kind, kind.from_text(default), sentence)
 
 
-def secret(sentence: str) -> Secret:
+def line(default: str, longest: int, sentence: str) -> str:
+    """Printable text in one line, or nothing."""
+    return setting(Line(longest), default, sentence)
+
+
+def secret(sentence: str, *, shortest: int = 1) -> Secret:
     """A secret without a default: production demands it, elsewhere one is generated and kept."""
-    required: Secret = field(metadata={METADATA: (SecretText(), sentence)})
+    required: Secret = field(metadata={METADATA: (SecretText(shortest), sentence)})
     return required
+
+
+def optional_secret(sentence: str, *, shortest: int = 1) -> Secret:
+    """A secret that need not be there."""
+    return setting(OptionalSecret(shortest), Secret(""), sentence)

@@ -5,8 +5,19 @@ from __future__ import annotations
 from app.feature import Feature
 
 from . import tables
+from .authentication import authenticate, review
+from .events import EVENTS
 from .handlers import handlers, schedules
+from .routes import blueprints
 
 __all__ = ["feature", "tables"]
 
-feature = Feature(name="identity", tasks=handlers, schedules=schedules)
+feature = Feature(
+    name="identity",
+    routes=blueprints,
+    tasks=handlers,
+    events=EVENTS,
+    schedules=schedules,
+    authenticate=authenticate,
+    review=review,
+)

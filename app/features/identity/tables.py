@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -27,7 +28,7 @@ users = Table(
     Column("email", Text, nullable=False, comment="Lower-case; 254 is the longest that SMTP carries (RFC 5321)"),
     Column("username", Text),
     Column("name", Text, nullable=False),
-    Column("password_hash", Text, nullable=False, comment="Argon2id in PHC form, never the password"),
+    Column("password_hash", Text, comment="Argon2id in PHC form, never the password; none: signs in elsewhere only"),
     Column("role", Text, nullable=False, server_default="user"),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
     Column("email_verified", Boolean, nullable=False, server_default=text("false")),
@@ -86,9 +87,13 @@ jwt_tokens = Table(
     Column("expires_at", TIMESTAMP, nullable=False),
     Column("revoked", Boolean, nullable=False, server_default=text("false")),
     Column("revoked_at", TIMESTAMP),
+    Column("access_jti", Uuid, comment="Of a refresh token: the access token that was given out with it"),
+    Column("replaced_by", Uuid, comment="Of a used refresh token: the jti of its one successor"),
     created_at(),
     UniqueConstraint("jti"),
     CheckConstraint("revoked = (revoked_at IS NOT NULL)", name="revoked_at"),
+    CheckConstraint("(access_jti IS NOT NULL) = (token_type = 'refresh')", name="access_jti"),
+    CheckConstraint("replaced_by IS NULL OR revoked", name="replaced_by"),
     Index("ix_jwt_tokens_user_id", "user_id"),
     Index("ix_jwt_tokens_family_id", "family_id"),
     Index("ix_jwt_tokens_expires_at", "expires_at"),
@@ -108,6 +113,7 @@ api_keys = Table(
     Column("expires_at", TIMESTAMP),
     Column("last_used_at", TIMESTAMP),
     Column("revoked_at", TIMESTAMP),
+    Column("replaced_by", Uuid, comment="The key it was rotated to; both hold until this one expires"),
     created_at(),
     updated_at(),
     UniqueConstraint("key_hash"),
@@ -116,4 +122,65 @@ api_keys = Table(
     CheckConstraint("jsonb_typeof(permissions) = 'array'", name="permissions_array"),
     Index("ix_api_keys_created_by", "created_by"),
     comment="Keys for machines, shown once and stored as a hash",
+)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    id_column(),
+    Column("email", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    created_at(),
+    CheckConstraint("email = lower(email)", name="email_lower"),
+    Index("ix_registrations_email", "email"),
+    Index("ix_registrations_expires_at", "expires_at"),
+    comment="People who have not shown yet that the address is theirs; several may claim the same one",
+)
+
+password_resets = Table(
+    "password_resets",
+    metadata,
+    id_column(),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    created_at(),
+    Index("ix_password_resets_user_id", "user_id"),
+    Index("ix_password_resets_expires_at", "expires_at"),
+    comment="Mails under way that let their reader choose a new password, each once",
+)
+
+external_identities = Table(
+    "external_identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    created_at(),
+    CheckConstraint("char_length(subject) BETWEEN 1 AND 255", name="subject_length"),
+    Index("ix_external_identities_user_id", "user_id"),
+    comment="Whom an OpenID provider knows under which name",
+)
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret", LargeBinary, nullable=False, comment="Encrypted with session.secret"),
+    Column("confirmed_at", TIMESTAMP, comment="From then on it is asked for"),
+    Column("last_step", BigInteger, comment="RFC 6238: the time step of the last code that was taken; none is twice"),
+    created_at(),
+    updated_at(),
+    comment="Second factors: time-based one-time passwords",
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("code_hash", LargeBinary, primary_key=True, comment="SHA-256; the code has 80 bits of randomness"),
+    created_at(),
+    CheckConstraint("octet_length(code_hash) = 32", name="code_hash_length"),
+    comment="What stands in for a lost second factor, each once: a used one is deleted",
 )

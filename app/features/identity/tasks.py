@@ -6,3 +6,4 @@ from app.tasks.sweeping import sweeping_task
 
 SWEEP_SESSIONS = sweeping_task("identity.sweep_sessions")
 SWEEP_JWT_TOKENS = sweeping_task("identity.sweep_jwt_tokens")
+SWEEP_MAILS = sweeping_task("identity.sweep_mails")

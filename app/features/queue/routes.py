@@ -44,7 +44,8 @@ log = structlog.get_logger(__name__)
 routes = Blueprint("queue", __name__, url_prefix="/api/v1")
 
 # What is done here commits in batches and may be repeated; a stored answer would hold one transaction around all.
-STEERING = ADMIN.but(idempotency=False)
+STEERING = ADMIN.but(permission="tasks:write", idempotency=False)
+WATCHING = ADMIN.but(permission="tasks:read")
 MOST_PURGED = 10_000  # in one request, which has to end in time
 YEAR = 366 * 86_400
 
@@ -107,7 +108,7 @@ class QueueSummary:
 
 
 @routes.get("/queue")
-@endpoint(ADMIN, answers={200: QueueSummary})
+@endpoint(WATCHING, answers={200: QueueSummary})
 async def summary() -> QueueSummary:
     """Count tasks and events.
 
@@ -118,7 +119,7 @@ async def summary() -> QueueSummary:
 
 
 @routes.get("/tasks")
-@endpoint(ADMIN, answers={200: Page[TaskLine]})
+@endpoint(WATCHING, answers={200: Page[TaskLine]})
 async def list_tasks(query: TaskQuery) -> Page[TaskLine]:
     """List tasks, newest first.
 
@@ -151,7 +152,7 @@ async def purge(query: PurgeQuery) -> Purged:
 
 
 @routes.get("/tasks/<uuid:task_id>")
-@endpoint(ADMIN, answers={200: TaskDetails}, errors=(NoSuchTask,))
+@endpoint(WATCHING, answers={200: TaskDetails}, errors=(NoSuchTask,))
 async def show_task(task_id: UUID) -> TaskDetails:
     """Show everything about one task, with its payload and its error."""
     return await operations.show_task(resources().database, task_id)
@@ -188,7 +189,7 @@ async def cancel(task_id: UUID) -> TaskDetails:
 
 
 @routes.get("/outbox")
-@endpoint(ADMIN, answers={200: Page[EventLine]})
+@endpoint(WATCHING, answers={200: Page[EventLine]})
 async def list_events(query: EventQuery) -> Page[EventLine]:
     """List events, newest first, without their payloads."""
     found = await outbox.list_events(
@@ -202,7 +203,7 @@ async def list_events(query: EventQuery) -> Page[EventLine]:
 
 
 @routes.get("/outbox/<uuid:event_id>")
-@endpoint(ADMIN, answers={200: EventDetails}, errors=(NoSuchEvent,))
+@endpoint(WATCHING, answers={200: EventDetails}, errors=(NoSuchEvent,))
 async def show_event(event_id: UUID) -> EventDetails:
     """Show one event, the tasks that deliver it, and which subscribers remember it."""
     return await outbox.show_event(resources().database, event_id)

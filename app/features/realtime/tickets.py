@@ -12,7 +12,9 @@ from app.web.tickets import issue_ticket
 blueprint = Blueprint("tickets", __name__, url_prefix="/api/v1/realtime")
 
 # Each new connection of each page needs one; a stored answer of an Idempotency-Key would hold one that is used.
-POLICY = SIGNED_IN.but(limits=(Limit(120, MINUTE, By.CALLER),), body=KIB, idempotency=False)
+POLICY = SIGNED_IN.but(
+    limits=(Limit(120, MINUTE, By.CALLER),), permission="realtime:connect", body=KIB, idempotency=False
+)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from .networks import Network, Networks
 from .numbers import Seconds, Share, WholeNumber
 from .origins import Origins
 from .redis_url import RedisUrl
-from .secrets import SecretText
-from .text import Host, Identifier, Name
+from .secrets import OptionalSecret, SecretText
+from .text import Host, Identifier, Line, Name
 
 __all__ = [
     "Choice",
@@ -20,10 +20,12 @@ __all__ = [
     "HttpUrl",
     "Identifier",
     "Kind",
+    "Line",
     "LogLevels",
     "Name",
     "Network",
     "Networks",
+    "OptionalSecret",
     "Origins",
     "RedisUrl",
     "Seconds",

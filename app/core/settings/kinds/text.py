@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.core.settings.faults import Rejected, quote
 
@@ -28,6 +29,26 @@ class Name(Kind[str]):
         if len(text) > self.longest:
             raise Rejected(f"{quote(text)} has {len(text)} characters")
         if not (text.isascii() and text.isprintable()) or " " in text:
+            raise Rejected(f"{quote(text)} holds a character that is not allowed")
+        return text
+
+
+@dataclass(frozen=True)
+class Line(Kind[str]):
+    """Printable text in one line, as a mail's sender or another service's name; nothing stands for none."""
+
+    longest: int
+
+    takes_empty: ClassVar[bool] = True
+
+    @property
+    def accepts(self) -> str:
+        return f"at most {self.longest} printable characters, or nothing"
+
+    def from_text(self, text: str) -> str:
+        if len(text) > self.longest:
+            raise Rejected(f"{quote(text)} has {len(text)} characters")
+        if not text.isprintable():
             raise Rejected(f"{quote(text)} holds a character that is not allowed")
         return text
 

@@ -2,16 +2,21 @@
 
 from .app import App
 from .database import Database, PoolerMode, SslMode
-from .later import Ai, Csrf, Email, Jwt, Oidc, Payment, Session
+from .email import Adapter, Email, Security
+from .jwt import Jwt
+from .later import Ai, Csrf, Payment
 from .log import Log, LogFormat
+from .oidc import Oidc
 from .rate_limit import RateLimit
 from .redis import Redis
 from .server import EventLoop, Server
+from .session import Session
 from .telemetry import Telemetry
 from .websocket import WebSocket
 from .worker import Worker
 
 __all__ = [
+    "Adapter",
     "Ai",
     "App",
     "Csrf",
@@ -26,6 +31,7 @@ __all__ = [
     "PoolerMode",
     "RateLimit",
     "Redis",
+    "Security",
     "Server",
     "Session",
     "SslMode",

@@ -6,23 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """Browser sessions."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Csrf:
     """Protection of browser forms."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Jwt:
-    """Tokens that this service issues."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Oidc:
-    """Tokens that another issuer signs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +18,3 @@ class Ai:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """Memberships and their billing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Email:
-    """Outgoing mail."""

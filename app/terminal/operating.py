@@ -17,13 +17,13 @@ from uuid import UUID
 import asyncpg
 import click
 
-from app.cli.context import CliContext
 from app.core.database import ConnectionTrouble, Database, DatabaseUnavailable, UnsupportedServer, open_database
 from app.core.errors import AppError
 from app.core.exit_codes import ExitCode
 from app.core.json import dumps
 from app.core.settings import Settings
 from app.core.telemetry import ROOT, configure_logging, secrets_of
+from app.terminal.context import CliContext
 
 T = TypeVar("T")
 
