@@ -1,4 +1,4 @@
-"""What the operators' commands share: the database for one command, ids, JSON, and words for times."""
+"""What the operators' commands share: what is open for one command, ids, JSON, and words for times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import logging
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
@@ -21,7 +22,10 @@ from app.core.database import ConnectionTrouble, Database, DatabaseUnavailable, 
 from app.core.errors import AppError
 from app.core.exit_codes import ExitCode
 from app.core.json import dumps
+from app.core.lifecycle import Lifecycle
+from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
+from app.core.settings.sections import Database as DatabaseSettings
 from app.core.telemetry import ROOT, configure_logging, secrets_of
 from app.terminal.context import CliContext
 
@@ -66,12 +70,34 @@ class Age(click.ParamType[timedelta]):
 
 def on_database(context: CliContext, work: Callable[[Database], Awaitable[T]], *, about: UUID | None = None) -> T:
     """Do `work` on the database of the settings; where it can't be done, say why and exit; `about` was named."""
+    settings = _quiet_settings(context)
+    with _sentences(about):
+        return asyncio.run(_with_database(settings, work))
+
+
+def on_resources(context: CliContext, work: Callable[[Resources], Awaitable[T]], *, about: object = None) -> T:
+    """The same with all that a feature's use cases need. Redis may be down: what is told through it is not told then.
+
+    Nothing is migrated, and no trace is sent.
+    """
+    settings = _quiet_settings(context)
+    with _sentences(about):
+        return asyncio.run(_with_resources(settings, work))
+
+
+def _quiet_settings(context: CliContext) -> Settings:
     settings = context.load_settings()
     configure_logging({ROOT: logging.CRITICAL}, json=settings.log.json, secrets=secrets_of(settings))
+    return settings
+
+
+@contextmanager
+def _sentences(about: object) -> Iterator[None]:
+    """One sentence and an exit code for all that an operator can do something about."""
     try:
-        return asyncio.run(_with_database(settings, work))
+        yield
     except AppError as error:
-        fail(f"{about}: {error.message}", ExitCode.UNEXPECTED)
+        fail(error.message if about is None else f"{about}: {error.message}", ExitCode.UNEXPECTED)
     except DatabaseUnavailable as error:
         fail(str(error), ExitCode.SERVICE_UNAVAILABLE)
     except ConnectionTrouble as error:
@@ -86,16 +112,29 @@ def on_database(context: CliContext, work: Callable[[Database], Awaitable[T]], *
 
 async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
     """One connection, at once or not at all."""
-    database = replace(
-        settings.database,
-        pool_min=1,
-        pool_max=1,
-        start_timeout=min(settings.database.start_timeout, PATIENCE),
-        command_timeout=max(settings.database.command_timeout, LONG),
-        statement_timeout=max(settings.database.statement_timeout, LONG),
-    )
-    async with open_database(database, application_name="plinth operator") as db:
+    async with open_database(_for_one(settings.database, most=1), application_name="plinth operator") as db:
         return await work(db)
+
+
+async def _with_resources(settings: Settings, work: Callable[[Resources], Awaitable[T]]) -> T:
+    """A few connections: the probes ask beside the work."""
+    database = replace(_for_one(settings.database, most=3), migrate_at_start=False)
+    telemetry = replace(settings.telemetry, otlp_endpoint="")
+    settings = replace(settings, database=database, telemetry=telemetry)
+    async with open_resources(settings, Lifecycle()) as resources:
+        return await work(resources)
+
+
+def _for_one(database: DatabaseSettings, *, most: int) -> DatabaseSettings:
+    """A person waits for less than a server to connect, and for more once it works."""
+    return replace(
+        database,
+        pool_min=1,
+        pool_max=most,
+        start_timeout=min(database.start_timeout, PATIENCE),
+        command_timeout=max(database.command_timeout, LONG),
+        statement_timeout=max(database.statement_timeout, LONG),
+    )
 
 
 def fail(message: str, code: ExitCode) -> NoReturn:
