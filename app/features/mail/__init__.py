@@ -1,8 +1,9 @@
 """Outgoing mail: one port, and how it leaves here."""
 
 from app.feature import Feature
-from app.features.mail.mailer import Mail, Mailer, mailer_of
+from app.features.mail.adapters import mailer_of
+from app.features.mail.mailer import Mail, Mailer, MailRefused
 
 feature = Feature(name="mail")
 
-__all__ = ["Mail", "Mailer", "feature", "mailer_of"]
+__all__ = ["Mail", "MailRefused", "Mailer", "feature", "mailer_of"]

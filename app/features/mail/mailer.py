@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.core.settings import Settings
-
 
 @dataclass(frozen=True)
 class Mail:
@@ -26,8 +24,3 @@ class Mailer(Protocol):
     """Sends a mail, or raises: `MailRefused`, or anything else where another try may do."""
 
     async def send(self, mail: Mail) -> None: ...
-
-
-def mailer_of(settings: Settings) -> Mailer | None:
-    """The one that `email.adapter` names; None where it is off."""
-    raise ValueError(settings.email.adapter)
