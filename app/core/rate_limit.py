@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.core.redis import Redis, RedisUnavailable, Value
@@ -80,15 +81,27 @@ async def take(redis: Redis, windows: Sequence[Window]) -> Decision:
 
     Raises `RedisUnavailable` also where Redis answers with an error: whoever counts can't tell the difference.
     """
-    try:
+    with _unavailable():
         passes, limit, remaining, wait = await _run(redis, windows)
+    return Decision(bool(passes), limit, remaining, math.ceil(wait / SECOND))
+
+
+async def forget(redis: Redis, window: Window) -> None:
+    """As if nothing had been counted in the window. Raises `RedisUnavailable`, as `take` does."""
+    with _unavailable():
+        await redis.execute("DEL", window.key)
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
     except RedisUnavailable:
         raise
     except Exception as error:
         if not _is_from_redis(error):
             raise
         raise RedisUnavailable from error
-    return Decision(bool(passes), limit, remaining, math.ceil(wait / SECOND))
 
 
 async def _run(redis: Redis, windows: Sequence[Window]) -> Value:

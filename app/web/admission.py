@@ -10,13 +10,13 @@ from functools import partial
 
 from quart import Websocket
 
+from app.core.customers import customer
 from app.core.errors import AppError, RateLimited, RequestTimeout, ServiceUnavailable
 from app.core.settings.sections import WebSocket
 from app.web.application import Gate
 from app.web.endpoint import Endpoint
 from app.web.exchange import exchange_of
 from app.web.origins import ForeignOrigin, Origins
-from app.web.rate_limits import customer
 
 Leave = Callable[[], None]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
 import structlog
 from quart import Request, Websocket
 
+from app.core.customers import customer
 from app.core.errors import Forbidden, RateLimited, Unauthorized
 from app.core.rate_limit import Decision, Window, take
 from app.core.redis import RedisUnavailable
@@ -19,9 +19,6 @@ from app.web.exchange import Exchange, exchange_of
 from app.web.policy import MINUTE, By, Limit, Policy
 
 log = structlog.get_logger(__name__)
-
-# The least that a provider gives one customer (RFC 6177): whoever has it has 2^64 addresses.
-IPV6_CUSTOMER = 64
 
 
 class RateLimitObserver(Protocol):
@@ -126,16 +123,3 @@ def _counted(by: By, exchange: Exchange) -> str:
     if by is By.CALLER and exchange.caller is not None:
         return f"caller:{exchange.caller.id}"
     return f"address:{customer(exchange.client)}"
-
-
-def customer(client: str) -> str:
-    """What one customer is counted by: an IPv4 address, or the network of an IPv6 address."""
-    try:
-        address = ip_address(client)
-    except ValueError:  # a Unix socket: all who may open it together
-        return client
-    if not isinstance(address, IPv6Address):
-        return client
-    if address.ipv4_mapped:  # an IPv4 client of a socket that listens on IPv6, too
-        return str(address.ipv4_mapped)
-    return str(IPv6Network((int(address), IPV6_CUSTOMER), strict=False))

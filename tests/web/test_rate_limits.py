@@ -11,11 +11,12 @@ import pytest
 from quart import Blueprint
 from structlog.testing import capture_logs
 
+from app.core.customers import customer
 from app.core.errors import NotFound
 from app.core.settings.sections import RateLimit
 from app.feature import Feature
 from app.web import HOUR, MINUTE, PUBLIC, SECOND, SIGNED_IN, By, Limit, Policy, endpoint
-from app.web.rate_limits import RateLimits, customer
+from app.web.rate_limits import RateLimits
 from tests.harness import signed_tokens
 from tests.harness.fixtures import StartApp
 from tests.harness.proxy import Proxy, open_proxy
