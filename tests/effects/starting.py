@@ -16,6 +16,7 @@ from unittest.mock import patch
 import structlog
 
 from app.core.lifecycle import Lifecycle
+from app.core.resources import Resources
 from app.core.settings import Settings
 from app.core.telemetry import NEVER_BELOW_INFO, QUIET, configure_logging
 from app.feature import Feature
@@ -77,7 +78,11 @@ async def serving(settings: Settings, *features: Feature, role: Role = Role.SERV
     """Serve for the length of the block, with no signals and no logging of its own."""
     life = Lifecycle()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serve = _serve(settings, features, life, nullcontext, lambda _, url: listening.set_result(url), role)
+
+    async def tell(_: Resources, url: str) -> None:
+        listening.set_result(url)
+
+    serve = _serve(settings, features, life, nullcontext, tell, role)
     task = asyncio.create_task(serve)
     either: set[asyncio.Future[Any]] = {task, listening}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

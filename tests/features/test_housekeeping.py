@@ -13,7 +13,7 @@ from app.core.queue import Task
 from app.core.resources import Resources
 from app.core.settings.sections.worker import DAY
 from app.feature import registry_of
-from app.features.identity import service as identity
+from app.features.identity.service import housekeeping as identity
 from app.features.queue import service as queue
 from app.tasks.scheduler import Scheduler
 from tests.harness.clock import FakeClock
@@ -23,6 +23,7 @@ from tests.tasks.sweeps import add_events, add_finished, add_processed, ages
 
 SHIPPED = {
     "identity.sweep_jwt_tokens",
+    "identity.sweep_mails",
     "identity.sweep_sessions",
     "queue.sweep_finished_tasks",
     "queue.sweep_idempotency_keys",
@@ -40,9 +41,17 @@ INSERT INTO sessions (user_id, token_hash, csrf_token, expires_at)
 SELECT :user_id, sha256(uuid_send(uuidv7())), 'no token', now() - CAST(:age AS double precision) * interval '1 second'
 """
 TOKEN = """
-INSERT INTO jwt_tokens (user_id, token_type, jti, family_id, expires_at, revoked, revoked_at)
-SELECT :user_id, 'refresh', uuidv7(), uuidv7(), now() - CAST(:age AS double precision) * interval '1 second',
+INSERT INTO jwt_tokens (user_id, token_type, jti, access_jti, family_id, expires_at, revoked, revoked_at)
+SELECT :user_id, 'refresh', uuidv7(), uuidv7(), uuidv7(), now() - CAST(:age AS double precision) * interval '1 second',
        :revoked, CASE WHEN :revoked THEN now() END
+"""
+REGISTRATION = """
+INSERT INTO registrations (email, name, password_hash, expires_at)
+SELECT 'eve@example.org', 'Eve', 'no hash', now() - CAST(:age AS double precision) * interval '1 second'
+"""
+RESET = """
+INSERT INTO password_resets (user_id, expires_at)
+SELECT :user_id, now() - CAST(:age AS double precision) * interval '1 second'
 """
 KEY = """
 INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body, expires_at)
@@ -189,6 +198,19 @@ async def test_expired_tokens_go_and_revoked_ones_stay_until_then(resources: Res
 
     assert max(await ages(db, "jwt_tokens", "expires_at")) < 0
     assert await db.fetch_val("SELECT count(*) FROM jwt_tokens WHERE revoked") == 2
+
+
+async def test_registrations_and_resets_that_nobody_confirmed_in_time_go(resources: Resources, db: Database) -> None:
+    user_id = await db.fetch_val(USER)
+    for age in (-DAY, -LITTLE, 1, DAY):
+        await db.execute(REGISTRATION, {"age": age})
+        await db.execute(RESET, {"user_id": user_id, "age": age})
+
+    assert await identity.sweep_mails(resources) == 4
+
+    assert max(await ages(db, "registrations", "expires_at")) < 0
+    assert max(await ages(db, "password_resets", "expires_at")) < 0
+    assert await db.fetch_val("SELECT count(*) FROM users") == 1
 
 
 def test_each_schedule_that_ships_is_known_and_its_task_is_done_by_somebody() -> None:
