@@ -98,6 +98,8 @@ CREATE TABLE second_factors (
     secret bytea NOT NULL,
     confirmed_at timestamptz,
     last_step bigint,
+    failures integer NOT NULL DEFAULT 0,
+    next_try_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_second_factors PRIMARY KEY (user_id),
@@ -111,6 +113,9 @@ CREATE TABLE second_factors (
         "COMMENT ON COLUMN second_factors.last_step IS "
         "'RFC 6238: the time step of the last code that was taken; none is twice'"
     )
+    # Here, not in Redis: who knows the password must not get more tries by way of other addresses or of an outage.
+    op.execute("COMMENT ON COLUMN second_factors.failures IS 'Tries in a row that were wrong'")
+    op.execute("COMMENT ON COLUMN second_factors.next_try_at IS 'After many of them, no code is looked at before'")
     op.execute("""
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON second_factors
 FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION set_updated_at()
