@@ -9,6 +9,14 @@ class SignInFailed(Unauthorized):
     """The e-mail address or the password is wrong, or the address is not verified yet."""
 
 
+class PasswordWrong(Forbidden):
+    """The current password is wrong."""
+
+
+class NotABrowser(Forbidden):
+    """This is for the session of a browser; tokens are revoked at /api/v1/auth/token/revoke."""
+
+
 class SecondFactorNeeded(Unauthorized):
     """Send the code of your second factor, too, or a recovery code, as `code`.
 
@@ -28,8 +36,16 @@ class HashingBusy(ServiceUnavailable):
     """Too many people sign in at this moment; please try again."""
 
 
+class ProviderAway(ServiceUnavailable):
+    """The provider of this token does not answer, so nobody can tell whether it is good; please try again."""
+
+
 class BadToken(BadRequest):
     """This token is not valid, was used already, or is too old."""
+
+
+class BadRefreshToken(Unauthorized):
+    """This refresh token does not hold any more; please sign in again."""
 
 
 class CsrfRefused(Forbidden):
@@ -62,6 +78,10 @@ class KeyIsRotated(Conflict):
 
 class KeyIsOver(Conflict):
     """This API key is revoked or has expired."""
+
+
+class TooManyKeys(Conflict):
+    """There are a hundred API keys that hold already; revoke one that is not needed."""
 
 
 class SecondFactorThere(Conflict):
