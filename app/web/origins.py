@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quart import Websocket
+from quart import Request, Websocket
 
 from app.core.errors import Forbidden
 from app.core.settings.faults import Rejected
@@ -27,18 +27,30 @@ class Origins:
 
     def check(self, handshake: Websocket) -> None:
         """Raises `ForeignOrigin`; also for cookies without an origin, as browsers never send them in a handshake."""
-        given = handshake.headers.getlist("Origin")
-        if not given and "Cookie" not in handshake.headers:
+        if "Origin" not in handshake.headers and "Cookie" not in handshake.headers:
             return
-        origin = _normal(given[0]) if len(given) == 1 else None
-        if origin is None or not (origin in self.listed or origin == _own(handshake)):
+        if not self.allows(handshake):
             raise ForeignOrigin
 
+    def allows(self, incoming: Request | Websocket) -> bool:
+        """Whether it names an origin, and that is this service's own or a listed one."""
+        origin = _named(incoming)
+        return origin is not None and (origin in self.listed or origin == _own(incoming))
 
-def _own(handshake: Websocket) -> str | None:
+    def lists(self, incoming: Request | Websocket) -> bool:
+        """Whether it names a listed origin."""
+        return _named(incoming) in self.listed
+
+
+def _named(incoming: Request | Websocket) -> str | None:
+    given = incoming.headers.getlist("Origin")
+    return _normal(given[0]) if len(given) == 1 else None
+
+
+def _own(incoming: Request | Websocket) -> str | None:
     """The origin of this service as its client sees it; a proxy that is not trusted can't say that it speaks TLS."""
-    scheme = "https" if exchange_of(handshake.scope).scheme in SECURE else "http"
-    return _normal(f"{scheme}://{handshake.headers.get('Host', '')}")
+    scheme = "https" if exchange_of(incoming.scope).scheme in SECURE else "http"
+    return _normal(f"{scheme}://{incoming.headers.get('Host', '')}")
 
 
 def _normal(text: str) -> str | None:

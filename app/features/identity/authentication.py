@@ -24,7 +24,6 @@ from app.web import Caller
 LONGEST = 8192  # characters of a credential; a provider's tokens may hold much
 
 HOLDING = {
-    Proof.SESSION: sessions.holding,
     Proof.TOKEN: tokens.holding,
     Proof.KEY: keys.holding,
     Proof.EXTERNAL: external.holding,
@@ -50,8 +49,14 @@ async def review(credentials: Sequence[str], resources: Resources) -> Collection
     parted = sorted(each.partition(":")[::2] for each in credentials)
     for proof, group in groupby(parted, key=lambda pair: pair[0]):
         ids = [UUID(id_) for _, id_ in group]
-        held += [f"{proof}:{id_}" for id_ in await HOLDING[Proof(proof)](resources.database, ids)]
+        held += [f"{proof}:{id_}" for id_ in await _holding(Proof(proof), resources, ids)]
     return held
+
+
+async def _holding(proof: Proof, resources: Resources, ids: Sequence[UUID]) -> Collection[UUID]:
+    if proof is Proof.SESSION:  # how long one may be idle, the settings say
+        return await sessions.holding(resources.database, ids, idle=resources.settings.session.idle_timeout)
+    return await HOLDING[proof](resources.database, ids)
 
 
 async def _bearer(token: str, resources: Resources) -> Caller:

@@ -17,7 +17,7 @@ from app.core.ids import new_id
 from tests.harness.app_process import AppProcess
 
 COOKIE = "__Host-session"
-PASSWORD = "seven purple otters juggle 41"  # noqa: S105  (of people who are made up)
+PASSWORD = "seven purple otters juggle 41"
 # Of PASSWORD, with the parameters in force (m=19456, t=2, p=1), so that making a person costs no hashing.
 PASSWORD_HASH = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
 HOUR, WEEK = 3600, 604_800  # seconds
@@ -58,8 +58,12 @@ async def make_person(
         "INSERT INTO users (email, name, password_hash, role, is_active, email_verified)"
         " VALUES (:email, :name, :hash, :role, :active, :verified) RETURNING id",
         {
-            **{"email": address, "name": name, "hash": _hash_of(password)},
-            **{"role": role, "active": active, "verified": verified},
+            "email": address,
+            "name": name,
+            "hash": _hash_of(password),
+            "role": role,
+            "active": active,
+            "verified": verified,
         },
     )
     return Person(user_id, address, password, name, role)
@@ -124,8 +128,10 @@ async def signed_in(app: AppProcess, db: Database, person: Person, *, lifetime: 
         "INSERT INTO sessions (user_id, token_hash, csrf_token, ip_address, user_agent, expires_at)"
         " VALUES (:user, :hash, :csrf, '127.0.0.1', 'a browser', now() + :lifetime * interval '1 second')",
         {
-            **{"user": person.id, "hash": hashlib.sha256(browser.cookie.encode()).digest()},
-            **{"csrf": browser.csrf_token, "lifetime": lifetime},
+            "user": person.id,
+            "hash": hashlib.sha256(browser.cookie.encode()).digest(),
+            "csrf": browser.csrf_token,
+            "lifetime": lifetime,
         },
     )
     return browser

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.database import Database, Row, Statement
+from app.features.identity.repository.users import USER_COLUMNS
 from app.features.identity.tables import jwt_tokens, sessions, users
 
 NOBODY = UUID(int=0)  # no session has it
@@ -120,6 +121,13 @@ LOCK_USER = Statement(
     .with_for_update(key_share=True),
     name="lock_user_to_sign_in",
 )
+REPLACE_PASSWORD_HASH = Statement(
+    update(users)
+    .where(users.c.id == bindparam("user_id", type_=Uuid), users.c.password_hash == bindparam("old_hash"))
+    .values(password_hash=bindparam("new_hash"))
+    .returning(users.c.id),
+    name="replace_password_hash",
+)
 DELETE_IDLEST = Statement(
     delete(sessions)
     .where(
@@ -138,6 +146,16 @@ DELETE_SESSION_BY_HASH = Statement(
     .where(sessions.c.token_hash == bindparam("token_hash", type_=LargeBinary))
     .returning(sessions.c.id, sessions.c.user_id),
     name="delete_session_by_hash",
+)
+SELECT_ME = Statement(
+    select(
+        *USER_COLUMNS,
+        select(sessions.c.csrf_token)
+        .where(sessions.c.id == bindparam("session_id", type_=Uuid), sessions.c.user_id == users.c.id)
+        .scalar_subquery()
+        .label("csrf_token"),
+    ).where(users.c.id == bindparam("user_id", type_=Uuid)),
+    name="select_me",
 )
 DELETE_SESSION = Statement(
     delete(sessions)
@@ -205,6 +223,17 @@ async def renew_session(db: Database, session_id: UUID, *, token_hash: bytes, cs
 async def lock_user(db: Database, user_id: UUID) -> Row | None:
     """What decides a sign-in, which stays as it is until the transaction ends."""
     return await db.fetch_one(LOCK_USER, {"id": user_id})
+
+
+async def replace_password_hash(db: Database, user_id: UUID, *, old: str, new: str) -> bool:
+    """Of the same password; False where it is another one by now."""
+    values = {"user_id": user_id, "old_hash": old, "new_hash": new}
+    return await db.fetch_val(REPLACE_PASSWORD_HASH, values) is not None
+
+
+async def select_me(db: Database, user_id: UUID, session_id: UUID | None) -> Row | None:
+    """The user, with the CSRF token of their session where one is named."""
+    return await db.fetch_one(SELECT_ME, {"user_id": user_id, "session_id": session_id or NOBODY})
 
 
 async def delete_idlest(db: Database, user_id: UUID, *, keep: int) -> list[UUID]:
