@@ -31,9 +31,14 @@ def message_of(mail: Mail, *, sender: str) -> EmailMessage:
     return message
 
 
+def is_address(text: str) -> bool:
+    """Whether a mail could be sent there, as far as its form tells."""
+    return text.isprintable() and ADDRESS.fullmatch(text) is not None
+
+
 def recipient(address: str) -> str:
     """Whom the server is told; a domain beyond ASCII as DNS has it (RFC 5890). Raises `MailRefused`."""
-    if not address.isprintable() or not ADDRESS.fullmatch(address):
+    if not is_address(address):
         raise MailRefused("the recipient is not a mail address")
     local, _, domain = address.partition("@")
     try:
