@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from app.core.exit_codes import ExitCode
 from app.terminal.context import CliContext
+
+if TYPE_CHECKING:
+    from app.core.settings import Settings
+    from app.web import Application
 
 
 class LazyGroup(click.Group):
@@ -74,7 +79,16 @@ def cli(ctx: click.Context, overrides: tuple[str, ...]) -> None:
       5    the port is taken
       130  ended at once by a second signal
     """  # noqa: D301  (the escape is click's mark for lines to be left as they are)
-    ctx.obj = CliContext(overrides)
+    ctx.obj = CliContext(overrides, make_application)
+
+
+def make_application(settings: Settings) -> Application:
+    """With every feature, and nothing opened."""
+    from app.bootstrap import FEATURES
+    from app.core.lifecycle import Lifecycle
+    from app.server import create_app
+
+    return create_app(settings, FEATURES, lifecycle=Lifecycle())
 
 
 def main() -> None:

@@ -22,12 +22,10 @@ def openapi(context: CliContext, output: Path | None) -> None:
     """
     settings = context.load_settings()
 
-    from app.bootstrap import FEATURES
-    from app.core.lifecycle import Lifecycle
-    from app.server import create_app
+    from app.cli import make_application
     from app.web.openapi import openapi_document
 
-    document = openapi_document(create_app(settings, FEATURES, lifecycle=Lifecycle()), settings)
+    document = openapi_document(make_application(settings), settings)
     text = json.dumps(document, indent=2, ensure_ascii=False)
     if output is None:
         click.echo(text)

@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 def routes(context: CliContext, machine: bool) -> None:
     """List every route: who may call it, how often, how long it may take, how much it reads.
 
-    What a route leaves to the settings is shown as they have it. Every GET answers HEAD, and every
-    address OPTIONS. Of a WEBSOCKET the limits and the time are those of its handshake, and BODY is the
-    largest message of a client.
+    PERMISSION is what an API key has to have been given; a route for those who have signed in that
+    asks for none is for people only. What a route leaves to the settings is shown as they have it.
+    Every GET answers HEAD, and every address OPTIONS. Of a WEBSOCKET the limits and the time are those
+    of its handshake, and BODY is the largest message of a client.
     """
     settings = context.load_settings()
 
-    from app.bootstrap import FEATURES
-    from app.core.lifecycle import Lifecycle
-    from app.server import create_app
+    from app.cli import make_application
     from app.web.url_map import routes_of
 
-    found = [_row(route) for route in routes_of(create_app(settings, FEATURES, lifecycle=Lifecycle()), settings)]
+    found = [_row(route) for route in routes_of(make_application(settings), settings)]
     if machine:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -44,6 +43,7 @@ def _row(route: Route) -> dict[str, Any]:
         "path": route.path,
         "methods": ["WEBSOCKET"] if route.websocket else list(route.methods),
         "audience": _audience(route),
+        "permission": route.endpoint.policy.permission,
         "limits": list(map(str, route.in_force.limits)),
         "timeout": route.in_force.timeout,
         "body": route.in_force.body,
@@ -61,7 +61,7 @@ def _audience(route: Route) -> str:
 
 def _cell(value: Any) -> str:  # noqa: ANN401  (a cell of any column)
     match value:
-        case bool():
+        case bool() | None:
             return "yes" if value else "-"
         case list():
             return ", ".join(value) or "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -17,9 +17,14 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 @dataclass(frozen=True)
 class CliContext:
-    """The `--set KEY=VALUE` options, strongest of all layers."""
+    """The `--set KEY=VALUE` options, strongest of all layers.
+
+    `application` makes the one that serves, with the routes of every feature, and opens nothing. It is handed in, as
+    the commands of features stand below the server.
+    """
 
     overrides: tuple[str, ...] = ()
+    application: Callable[[Settings], Any] | None = None
 
     def load_settings(self, *, port_of: str = "server", **server: object) -> Settings:
         """Read the settings; on faults print them all and exit 2.

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import app.bootstrap
 import app.terminal.operating
-from app.cli import cli
+from app.cli import cli, make_application
 from app.core.settings import PROJECT_ROOT, Settings
 from app.terminal.context import CliContext
 from tests.harness.queue_routes import feature
@@ -59,7 +59,7 @@ class Operator:
 
     async def __call__(self, *arguments: object, stdin: str = "", overrides: tuple[str, ...] = ()) -> Answer:
         group, *rest = map(str, arguments)
-        given = Given(settings=self.settings(*overrides))
+        given = Given(application=make_application, settings=self.settings(*overrides))
 
         def invoke() -> Result:
             command = cli.get_command(Context(cli), group)

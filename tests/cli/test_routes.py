@@ -20,9 +20,9 @@ def test_every_address_is_listed_with_what_holds_there() -> None:
 
     head, *lines = (re.split(r"  +", line) for line in result.output.splitlines())
     assert result.exit_code == 0
-    assert head == ["PATH", "METHODS", "AUDIENCE", "LIMITS", "TIMEOUT", "BODY", "IDEMPOTENCY", "HANDLER"]
-    assert ["/health/ready", "GET", "public", "-", "5 s", "0", "-", "health.ready"] in lines
-    assert ["/metrics", "GET", "operations", "-", "5 s", "0", "-", "metrics.scrape"] in lines
+    assert head == ["PATH", "METHODS", "AUDIENCE", "PERMISSION", "LIMITS", "TIMEOUT", "BODY", "IDEMPOTENCY", "HANDLER"]
+    assert ["/health/ready", "GET", "public", "-", "-", "5 s", "0", "-", "health.ready"] in lines
+    assert ["/metrics", "GET", "operations", "-", "-", "5 s", "0", "-", "metrics.scrape"] in lines
     assert lines == sorted(lines)
 
 
@@ -34,6 +34,7 @@ def test_programs_get_json() -> None:
         "path": "/web/login",
         "methods": ["GET"],
         "audience": "public",
+        "permission": None,
         "limits": [],
         "timeout": 5.0,
         "body": 0,
@@ -57,7 +58,8 @@ def test_a_websocket_is_listed_with_who_may_open_it(anonymous: str, who: str) ->
     result = CliRunner().invoke(cli, ["routes"], env={"APP_WEBSOCKET__ANONYMOUS": anonymous})
 
     lines = [re.split(r"  +", line) for line in result.output.splitlines()]
-    assert ["/ws", "WEBSOCKET", who, "600/min by address", "30 s", "65536", "-", "realtime.socket"] in lines
+    row = ["/ws", "WEBSOCKET", who, "realtime:connect", "600/min by address", "30 s", "65536", "-", "realtime.socket"]
+    assert row in lines
 
 
 def test_a_websocket_is_shown_with_the_settings_of_websockets(settings: TestSettings) -> None:

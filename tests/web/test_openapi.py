@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from tests.harness import sample_feature
 from tests.harness.settings import TestSettings, make_settings
 
 Document = dict[str, Any]
+SAMPLE = replace(sample_feature.feature, authenticate=None)  # beside all features: another one says who calls
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def codes(document: Document, operation: Document, status: str) -> list[str]:
 
 
 def test_the_document_is_valid_by_the_official_meta_schema(settings: TestSettings) -> None:
-    document = document_of(settings, *FEATURES, sample_feature.feature)
+    document = document_of(settings, *FEATURES, SAMPLE)
 
     jsonschema_rs.validate(OPENAPI_31, document)
     assert OPENAPI_31["$id"] == "https://spec.openapis.org/oas/3.1/schema/2022-10-07"
@@ -89,7 +90,7 @@ def test_the_document_is_valid_by_the_official_meta_schema(settings: TestSetting
 
 
 def test_every_schema_is_one_by_json_schema_2020_12_and_every_reference_leads_somewhere(settings: TestSettings) -> None:
-    document = document_of(settings, *FEATURES, sample_feature.feature)
+    document = document_of(settings, *FEATURES, SAMPLE)
 
     for schema in document["components"]["schemas"].values():
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
@@ -111,7 +112,7 @@ def _references(value: Any) -> list[str]:
 
 
 def test_a_client_of_another_maker_loads_every_operation(settings: TestSettings) -> None:
-    document = document_of(settings, *FEATURES, sample_feature.feature)
+    document = document_of(settings, *FEATURES, SAMPLE)
 
     loaded = list(schemathesis.openapi.from_dict(document).get_all_operations())
 
@@ -120,7 +121,7 @@ def test_a_client_of_another_maker_loads_every_operation(settings: TestSettings)
 
 
 def test_the_same_declarations_give_the_same_text(settings: TestSettings) -> None:
-    one, other = (document_of(settings, *FEATURES, sample_feature.feature) for _ in range(2))
+    one, other = (document_of(settings, *FEATURES, SAMPLE) for _ in range(2))
 
     assert json.dumps(one) == json.dumps(other)
     assert list(one["paths"]) == sorted(one["paths"])
@@ -195,7 +196,7 @@ ALWAYS = {"200", "408", "500", "503"}
     ("method", "policy", "more"),
     [
         ("GET", PUBLIC, set()),
-        ("GET", SIGNED_IN, {"401"}),
+        ("GET", SIGNED_IN, {"401", "403"}),
         ("GET", ADMIN, {"401", "403"}),
         ("GET", SCRAPE, {"403"}),
         ("GET", PUBLIC.but(limits=(Limit(5, MINUTE),)), {"429"}),
@@ -265,9 +266,35 @@ def test_the_ways_in_follow_from_the_audience(settings: TestSettings) -> None:
 
     assert found["sample.list_notes"] is None
     assert found["sample.count"] is None
-    assert found["sample.write_note"] == [{"accessToken": []}, {"apiKey": []}, {"session": [], "csrf": []}]
+    assert found["sample.write_note"] == [{"accessToken": []}, {"session": [], "csrf": []}], "no key opens it"
     assert set(document["components"]["securitySchemes"]) == {"accessToken", "apiKey", "session", "csrf"}
     assert "securitySchemes" not in document_of(settings)["components"], "nobody is asked who calls"
+
+
+def test_a_key_is_a_way_in_where_a_permission_is_asked_for_and_nowhere_else(settings: TestSettings) -> None:
+    routes, feature = things()
+
+    @routes.get("/")
+    @endpoint(ADMIN.but(permission="things:read"))
+    async def read() -> str:
+        """Read.
+
+        All of it.
+        """
+        return ""
+
+    @routes.delete("/")
+    @endpoint(ADMIN)
+    async def delete() -> str:
+        """Delete."""
+        return ""
+
+    item = document_of(settings, feature)["paths"]["/things/"]
+
+    assert item["get"]["security"] == [{"accessToken": []}, {"apiKey": ["things:read"]}, {"session": []}]
+    assert item["get"]["description"] == "All of it.\n\nAn API key needs the permission `things:read`."
+    assert item["delete"]["security"] == [{"accessToken": []}, {"session": [], "csrf": []}]
+    assert "description" not in item["delete"]
 
 
 def test_a_safe_method_asks_a_session_for_no_token(settings: TestSettings) -> None:

@@ -27,13 +27,20 @@ def operation(route: Route, method: str, name: str, *, schemas: Schemas, answers
         "operationId": name,
         "tags": [tag_of(route)],
         "summary": summary,
-        "description": description.strip(),
+        "description": _told(description, route),
         "parameters": _parameters(route, method, schemas),
         "requestBody": _body(route, schemas),
         "responses": answers.of(route, method),
-        "security": security(route.endpoint.policy.audience, method),
+        "security": security(route.endpoint.policy, method),
     }
     return {key: value for key, value in parts.items() if value}
+
+
+def _told(description: str, route: Route) -> str:
+    """The permission in words, too: few pages show what stands beside a way in."""
+    permission = route.endpoint.policy.permission
+    asked = f"An API key needs the permission `{permission}`." if permission else ""
+    return "\n\n".join(filter(None, (description.strip(), asked)))
 
 
 def tag_of(route: Route) -> str:

@@ -55,8 +55,8 @@ def _of_the_edge(route: Route, method: str) -> Iterator[type[AppError]]:
 def _of_the_audience(audience: Audience) -> Iterator[type[AppError]]:
     if audience in SIGNING_IN:
         yield Unauthorized
-    if audience in (Audience.ADMIN, Audience.OPERATIONS):
-        yield Forbidden
+    if audience in SIGNING_IN or audience is Audience.OPERATIONS:
+        yield Forbidden  # another role, a key that lacks the permission, a page of another origin, another network
 
 
 def _of_what_is_read(route: Route, method: str) -> Iterator[type[AppError]]:

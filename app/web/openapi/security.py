@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.web.idempotency import UNSAFE
 from app.web.openapi.schemas import Schema
-from app.web.policy import Audience
+from app.web.policy import Audience, Policy
 
 SCHEMES: dict[str, Schema] = {
     "accessToken": {
@@ -17,7 +17,8 @@ SCHEMES: dict[str, Schema] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "API key",
-        "description": "An API key, in the same header.",
+        "description": "An API key, in the same header. It opens the operations that name it, with the permission that "
+        "stands beside it.",
     },
     "session": {
         "type": "apiKey",
@@ -36,9 +37,13 @@ SCHEMES: dict[str, Schema] = {
 SIGNING_IN = frozenset({Audience.USER, Audience.ADMIN, Audience.SOCKET})
 
 
-def security(audience: Audience, method: str) -> list[dict[str, list[str]]]:
-    """The ways in, any of which will do; none where nobody is asked."""
-    if audience not in SIGNING_IN:
+def security(policy: Policy, method: str) -> list[dict[str, list[str]]]:
+    """The ways in, any of which will do; none where nobody is asked.
+
+    Beside the API key stands the permission that it needs; a route that asks for none is not for keys.
+    """
+    if policy.audience not in SIGNING_IN:
         return []
+    key = [{"apiKey": [policy.permission]}] if policy.permission else []
     session = ("session", "csrf") if method in UNSAFE else ("session",)
-    return [{"accessToken": []}, {"apiKey": []}, {name: [] for name in session}]
+    return [{"accessToken": []}, *key, {name: [] for name in session}]
