@@ -20,4 +20,5 @@ feature = Feature(
     schedules=schedules,
     authenticate=authenticate,
     review=review,
+    commands={"api-key": "app.features.identity.commands.api_key:api_key"},
 )
