@@ -1,7 +1,7 @@
 """Makes the files that containers and the image build need and the repository must not hold, in .local/secrets/.
 
-`database_password` is made once and kept. `pip.conf` and `ca.crt` are copied from this host's settings each time:
-an index behind a proxy or a private one is then reached from inside the build as well.
+The service's own secrets are made once and kept. `pip.conf` and `ca.crt` are copied from this host's settings each
+time: an index behind a proxy or a private one is then reached from inside the build as well.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ FOLDER = ROOT / ".local" / "secrets"
 # The options of pip that say where packages come from and how they are reached.
 LOCATIONS = ("index-url", "extra-index-url", "find-links")
 OPTIONS = (*LOCATIONS, "trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index")
+# What production demands, and does not make by itself.
+OWN = ("database_password", "jwt_secret", "session_secret")
 CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -61,8 +63,8 @@ def ca_file(options: dict[str, str]) -> Path | None:
     return next((Path(name) for name in named if name and Path(name).is_file()), None)
 
 
-def make_password(path: Path) -> None:
-    """Make the password once, in the place and form in which `make run` keeps its own."""
+def make_secret(path: Path) -> None:
+    """Make the secret once, in the place and form in which `make run` keeps its own."""
     if not path.exists():
         path.write_text(secrets.token_urlsafe(32))
     # The users in the containers are none of this host's, so the file is readable for all. The folder around it
@@ -74,7 +76,8 @@ def main() -> None:
     """Make or refresh all of them."""
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     FOLDER.chmod(0o700)
-    make_password(FOLDER / "database_password")
+    for name in OWN:
+        make_secret(FOLDER / name)
     options = host_options()
     ca = ca_file(options)
     (FOLDER / "ca.crt").write_bytes(ca.read_bytes() if ca else b"")

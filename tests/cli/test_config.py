@@ -61,7 +61,7 @@ def test_check_says_one_line() -> None:
     result = run("--set", "server.port=9000", "config", "check")
 
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "The settings for development are sound; 2 of them are not left to their default.\n"
+    assert result.stdout == "The settings for development are sound; 4 of them are not left to their default.\n"
 
 
 @pytest.mark.usefixtures("root")

@@ -107,10 +107,13 @@ def test_ports_are_published_on_loopback_only(stack: Stack, service: str) -> Non
 
 
 @pytest.mark.parametrize("service", [*SERVERS, "migrate"])
-def test_password_is_in_no_container_configuration(stack: Stack, service: str) -> None:
-    password = (stack.folder / ".local/secrets/database_password").read_text()
+def test_no_secret_is_in_a_container_configuration(stack: Stack, service: str) -> None:
+    names = ("database_password", "jwt_secret", "session_secret")
+    secrets = [(stack.folder / ".local/secrets" / name).read_text() for name in names]
 
-    assert password not in docker("container", "inspect", stack.container(service))
+    configuration = docker("container", "inspect", stack.container(service))
+
+    assert [name for name, secret in zip(names, secrets, strict=True) if secret in configuration] == []
 
 
 def test_data_lies_in_the_named_volume(stack: Stack) -> None:

@@ -36,12 +36,21 @@ def pip_conf(secrets: Path) -> dict[str, str]:
     return dict(conf["global"])
 
 
-def test_password_is_made_once_and_kept(folder: Path) -> None:
-    first = (make_secrets(folder) / "database_password").read_text()
-    second = (make_secrets(folder) / "database_password").read_text()
+@pytest.mark.parametrize("name", ["database_password", "jwt_secret", "session_secret"])
+def test_secret_is_made_once_and_kept(folder: Path, name: str) -> None:
+    first = (make_secrets(folder) / name).read_text()
+    second = (make_secrets(folder) / name).read_text()
 
     assert first == second
     assert len(first) >= 32
+
+
+def test_no_secret_serves_for_two_things(folder: Path) -> None:
+    secrets = make_secrets(folder)
+
+    made = {(secrets / name).read_text() for name in ("database_password", "jwt_secret", "session_secret")}
+
+    assert len(made) == 3
 
 
 def test_folder_keeps_others_out_and_lets_the_containers_user_read(folder: Path) -> None:

@@ -8,6 +8,12 @@ from pathlib import Path
 
 from app.core.settings import PROJECT_ROOT, Settings, load_settings
 
+# What production demands besides the password of the database.
+SECRETS = {
+    "APP_JWT__SECRET": "made-up-for-tests-and-long-enough",
+    "APP_SESSION__SECRET": "another-one-that-is-long-enough!",
+}
+
 
 @dataclass(frozen=True)
 class TestSettings:

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.core.settings import Settings, SettingsError, load_settings
+from tests.harness.settings import SECRETS
+
+# All that an empty project lacks in production, but for the password of the database.
+PRODUCTION = {"APP_ENV": "production", "APP_EMAIL__ADAPTER": "off", **SECRETS}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.settings.project import Project, dotenv, env, options, put, said, shared
+from tests.core.settings.project import PRODUCTION, Project, dotenv, env, options, put, said, shared
 
 ONE = "one of the two"
 
@@ -95,7 +95,7 @@ CASES = {
         ),
     ),
     "migrations at the start of production": (
-        env(APP_ENV="production", DB_PASSWORD="p", APP_DATABASE__MIGRATE_AT_START="yes"),
+        env(**PRODUCTION, DB_PASSWORD="p", APP_DATABASE__MIGRATE_AT_START="yes"),
         said(
             "database.migrate_at_start",
             "production never migrates at start: several servers would, and a failed migration would stop them all",
@@ -103,8 +103,59 @@ CASES = {
             "false in production; run `app migrate up` before the servers start",
         ),
     ),
+    "mail that is printed in production": (
+        env(**PRODUCTION | {"APP_EMAIL__ADAPTER": "console"}, DB_PASSWORD="p"),
+        said(
+            "email.adapter",
+            "a printed mail holds what sets a new password, and logs are read by many",
+            "environment (APP_EMAIL__ADAPTER)",
+            "smtp or off in production",
+        ),
+    ),
+    "a provider whose tokens for anybody would be taken": (
+        env(ZITADEL_AUTHORITY="https://id.example"),
+        said(
+            "oidc.audience",
+            "oidc.issuer is set, and without an audience its tokens for any other service would be taken",
+            "default",
+            "the name under which the provider knows this service",
+        ),
+    ),
+    "a session that is over before it is idle": (
+        options("session.absolute_timeout=60"),
+        said(
+            "session.idle_timeout",
+            (
+                "43200 is more than session.absolute_timeout, which is 60 (--set): every session would be over before "
+                "it is idle"
+            ),
+            "default",
+            "at most 60",
+        ),
+    ),
+    "an access token that outlives its sign-in": (
+        env(APP_JWT__REFRESH_LIFETIME="60"),
+        said(
+            "jwt.access_lifetime",
+            (
+                "900 is more than jwt.refresh_lifetime, which is 60 (environment (APP_JWT__REFRESH_LIFETIME)): an "
+                "access token would hold longer than its sign-in"
+            ),
+            "default",
+            "at most 60",
+        ),
+    ),
+    "another secret that production lacks": (
+        env(**{name: text for name, text in PRODUCTION.items() if name != "APP_JWT__SECRET"}, DB_PASSWORD="p"),
+        said(
+            "jwt.secret",
+            "production needs this secret, and nothing sets it",
+            "no layer",
+            "APP_JWT__SECRET, APP_JWT__SECRET_FILE or a file in /run/secrets",
+        ),
+    ),
     "a secret that production lacks": (
-        env(APP_ENV="production"),
+        env(**PRODUCTION),
         said(
             "database.password",
             "production needs this secret, and nothing sets it",

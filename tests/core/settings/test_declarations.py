@@ -13,7 +13,9 @@ import pytest
 from app.core.settings import PROJECT_ROOT, Settings
 from app.core.settings.declarations import NOT_SECTIONS, SECTIONS, SETTINGS, STORED
 from app.core.settings.documents import BEGIN, END, env_example, with_generated
+from app.core.settings.sections import Adapter
 from tests.core.settings.project import Project
+from tests.harness.settings import SECRETS
 
 SPECIFIED = "app server database redis log telemetry session csrf jwt oidc rate_limit websocket worker ai payment email"
 
@@ -86,6 +88,17 @@ def test_the_example_with_every_line_uncommented_gives_the_defaults(project: Pro
         "APP_SERVER__CORS_ORIGINS",
         "APP_SERVER__TRUSTED_PROXIES",
         "APP_TELEMETRY__OTLP_ENDPOINT",
+        "APP_SESSION__SECRET",
+        "APP_SESSION__PREVIOUS_SECRET",
+        "APP_JWT__SECRET",
+        "APP_JWT__PREVIOUS_SECRET",
+        "APP_OIDC__ISSUER",
+        "APP_OIDC__AUDIENCE",
+        "APP_OIDC__CLIENT_ID",
+        "APP_EMAIL__SMTP_USER",
+        "APP_EMAIL__SMTP_PASSWORD",
+        "APP_EMAIL__VERIFY_URL",
+        "APP_EMAIL__RESET_URL",
     }
     project.write(".env", "\n".join(filled))
 
@@ -101,8 +114,9 @@ def test_the_shared_file_of_this_project_is_sound_in_every_environment(tmp_path:
 
     assert project.load().database.migrate_at_start is True
     assert project.load(APP_ENV="testing").database.migrate_at_start is False
-    production = project.load(APP_ENV="production", DB_PASSWORD="p")
+    production = project.load(APP_ENV="production", DB_PASSWORD="p", **SECRETS)
     assert (production.database.migrate_at_start, production.server.drain_delay) == (False, 3.0)
+    assert production.email.adapter is Adapter.OFF
 
 
 # Processor time, not wall time: other processes of the test run must not count.

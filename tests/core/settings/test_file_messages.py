@@ -80,8 +80,8 @@ CASES = {
         said("database.poolmax", NO_SETTING, "settings.toml [production]", "", "database.pool_max"),
     ),
     "a key of a section that has none": (
-        shared("[default.jwt]\nissuer = 'x'"),
-        said("jwt.issuer", "section jwt has no settings in this version", "settings.toml [default]"),
+        shared("[default.csrf]\nname = 'x'"),
+        said("csrf.name", "section csrf has no settings in this version", "settings.toml [default]"),
     ),
     "a merge key of Dynaconf in a section": (
         shared("[default.database]\ndynaconf_merge = true"),

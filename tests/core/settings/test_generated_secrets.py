@@ -11,6 +11,7 @@ import pytest
 
 from app.core.settings import PROJECT_ROOT
 from tests.core.settings.project import Project, said
+from tests.harness.settings import SECRETS
 
 KEPT = Path(".local") / "secrets" / "database_password"
 # Waits for a newline, so that all processes reach the load at the same moment.
@@ -39,7 +40,10 @@ def test_only_the_owner_can_read_it(project: Project) -> None:
 
     assert stat.S_IMODE((project.root / KEPT).stat().st_mode) == 0o600
     assert stat.S_IMODE((project.root / KEPT).parent.stat().st_mode) == 0o700
-    assert [path.name for path in (project.root / KEPT).parent.iterdir()] == [KEPT.name]
+    kept = list((project.root / KEPT).parent.iterdir())
+    assert sorted(path.name for path in kept) == [KEPT.name, "jwt_secret", "session_secret"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+    assert len({path.read_text() for path in kept}) == 3
 
 
 def test_two_projects_have_two_secrets(project: Project, tmp_path: Path) -> None:
@@ -64,7 +68,7 @@ def test_processes_that_start_together_agree(project: Project) -> None:
 
 
 def test_a_secret_that_is_set_is_not_generated(project: Project) -> None:
-    project.load(DB_PASSWORD="hunter2")
+    project.load(DB_PASSWORD="hunter2", **SECRETS)
 
     assert not (project.root / ".local").exists()
 

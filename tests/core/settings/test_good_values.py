@@ -7,6 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 from app.core.settings import EventLoop, PoolerMode, SslMode
+from app.core.settings.secret import Secret
+from app.core.settings.sections import Adapter
 from tests.core.settings.project import Given, Project, env, options, put, shared
 
 CASES: dict[str, tuple[Given, str, object]] = {
@@ -72,6 +74,13 @@ CASES: dict[str, tuple[Given, str, object]] = {
     ),
     "no collector": (env(APP_TELEMETRY__OTLP_ENDPOINT=""), "telemetry.otlp_endpoint", ""),
     "no collector in TOML": (shared('[default.telemetry]\notlp_endpoint = ""'), "telemetry.otlp_endpoint", ""),
+    "a secret just long enough": (env(APP_JWT__SECRET="x" * 32), "jwt.secret", Secret("x" * 32)),
+    "an earlier secret": (env(APP_SESSION__PREVIOUS_SECRET="ö" * 32), "session.previous_secret", Secret("ö" * 32)),
+    "no earlier secret": (env(APP_SESSION__PREVIOUS_SECRET=""), "session.previous_secret", Secret("")),
+    "a line": (env(APP_EMAIL__SENDER="Größe <me@a.example>"), "email.sender", "Größe <me@a.example>"),
+    "an empty line": (env(APP_EMAIL__SMTP_USER=""), "email.smtp_user", ""),
+    "an empty line in TOML": (shared('[default.oidc]\nclient_id = ""'), "oidc.client_id", ""),
+    "how mail leaves": (env(APP_EMAIL__ADAPTER="smtp"), "email.adapter", Adapter.SMTP),
     "a share": (env(APP_TELEMETRY__SAMPLE="0.25"), "telemetry.sample", 0.25),
     "a share in TOML": (shared("[default.telemetry]\nsample = 1"), "telemetry.sample", 1.0),
     "a level": (env(LOG_LEVEL="DEBUG"), "log.level", "debug"),

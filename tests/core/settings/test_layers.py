@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.settings import Environment, Override
-from tests.core.settings.project import Project
+from tests.core.settings.project import PRODUCTION, Project
 
 # Every layer sets the same key to its own place in this list.
 LAYERS = (
@@ -110,8 +110,8 @@ def test_a_secret_on_the_command_line_is_remarked_upon(project: Project) -> None
 
 def test_auto_log_format_is_settled_by_the_environment(project: Project) -> None:
     assert project.load().log.json is False
-    assert project.load(APP_ENV="production", DB_PASSWORD="p").log.json is True
-    assert project.load("log.format=console", APP_ENV="production", DB_PASSWORD="p").log.json is False
+    assert project.load(**PRODUCTION, DB_PASSWORD="p").log.json is True
+    assert project.load("log.format=console", **PRODUCTION, DB_PASSWORD="p").log.json is False
 
 
 def test_dotenv_is_not_interpolated(project: Project) -> None:

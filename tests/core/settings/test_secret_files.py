@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.core.settings.project import Project, said
+from tests.core.settings.project import PRODUCTION, Project, said
 
 CONTENT = "a file that holds the value and nothing else"
 
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_value_is_explained(project: Project, name: str) -> No
     content, wrong = BAD[name]
     project.mount("database_password", content)
 
-    page = project.complaint(APP_ENV="production")
+    page = project.complaint(**PRODUCTION)
 
     entry = said("database.password", wrong, "secret file ROOT/run/secrets/database_password", CONTENT)
     assert page == f"The settings have 1 fault, so nothing was started.\n\n{entry}"

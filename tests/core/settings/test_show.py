@@ -20,9 +20,11 @@ from app.core.settings.kinds import (
     HttpUrl,
     Identifier,
     Kind,
+    Line,
     LogLevels,
     Name,
     Networks,
+    OptionalSecret,
     Origins,
     RedisUrl,
     Seconds,
@@ -43,6 +45,7 @@ def test_every_setting_is_shown_with_its_origin(project: Project) -> None:
     assert "level                        debug               --set" in page
     assert f"password                     {MASK}          environment (DB_PASSWORD)" in page
     assert "cors_origins                 (none)              default" in page
+    assert "smtp_password                (none)              default" in page
     assert len([line for line in page if line and not line.startswith(("[", " "))]) == len(STORED) + 1
 
 
@@ -99,6 +102,7 @@ TEXTS: dict[type[Kind[Any]], Callable[[Any], st.SearchStrategy[str]]] = {
     WholeNumber: numbers,
     Seconds: durations,
     Name: names,
+    Line: lambda kind: st.from_regex(r"[A-Za-z<>@. ]{1,60}", fullmatch=True).map(lambda text: text[: kind.longest]),
     Flag: lambda _: st.sampled_from(["true", "no", "ON", "0"]),
     Choice: lambda kind: st.sampled_from([word.value for word in kind.words]),
     Host: lambda _: st.from_regex(r"[a-z]{1,10}(\.[a-z0-9]{1,10}){0,2}", fullmatch=True),
@@ -112,14 +116,15 @@ TEXTS: dict[type[Kind[Any]], Callable[[Any], st.SearchStrategy[str]]] = {
 }
 
 # Keys that are checked against each other can't be drawn freely.
-TOGETHER = {key for rule in ORDER for key in (rule.key, rule.limit)}
+TOGETHER = {key for rule in ORDER for key in (rule.key, rule.limit)} | {"oidc.issuer"}
 
 ANY = st.fixed_dictionaries(
     {},
     optional={
         key: TEXTS[type(item.kind)](item.kind)
         for key, item in STORED.items()
-        if not item.required and key not in TOGETHER
+        # A secret is not shown, so nothing that is shown can make the same settings.
+        if not item.required and key not in TOGETHER and not isinstance(item.kind, OptionalSecret)
     },
 )
 

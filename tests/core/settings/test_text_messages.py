@@ -16,6 +16,8 @@ NAME = "1 to 40 printable ASCII characters without spaces"
 COLLECTOR = "http://host:port/path, https:// for TLS, or nothing"
 NETWORKS = "networks such as 10.0.0.0/8 or fd00::/8, as 'a,b' or as JSON"
 ORIGINS = "origins such as https://example.com, as 'a,b' or as JSON"
+LINE = "at most 255 printable characters, or nothing"
+LONG_SECRET = "any text of at least 32 characters without NUL characters"
 SECRET = "any text without NUL characters"
 
 CASES = {
@@ -76,6 +78,51 @@ CASES = {
             SECRET,
             "settings.local.toml or .env",
         ),
+    ),
+    "a secret that can be guessed": (
+        env(APP_JWT__SECRET="x" * 31),
+        said(
+            "jwt.secret",
+            "the secret has 31 characters, too few to be safe from guessing",
+            "environment (APP_JWT__SECRET)",
+            LONG_SECRET,
+        ),
+    ),
+    "an empty secret": (
+        env(APP_SESSION__SECRET=""),
+        said("session.secret", EMPTY, "environment (APP_SESSION__SECRET)", LONG_SECRET),
+    ),
+    "an earlier secret that can be guessed": (
+        env(APP_JWT__PREVIOUS_SECRET="old"),
+        said(
+            "jwt.previous_secret",
+            "the secret has 3 characters, too few to be safe from guessing",
+            "environment (APP_JWT__PREVIOUS_SECRET)",
+            f"{LONG_SECRET}, or nothing",
+        ),
+    ),
+    "a secret that need not be there under version control": (
+        shared('[default.email]\nsmtp_password = "hunter2"'),
+        said(
+            "email.smtp_password",
+            "a secret has no place in a file under version control",
+            "settings.toml [default]",
+            f"{SECRET}, or nothing",
+            "settings.local.toml or .env",
+        ),
+    ),
+    "a line of two lines": (
+        env(APP_EMAIL__SMTP_USER="me\nBcc: all@example.org"),
+        said(
+            "email.smtp_user",
+            "'me\\nBcc: all@example.org' holds a character that is not allowed",
+            "environment (APP_EMAIL__SMTP_USER)",
+            LINE,
+        ),
+    ),
+    "a line that is too long": (
+        options(f"oidc.audience={'n' * 256}"),
+        said("oidc.audience", f"'{'n' * 60}...' has 256 characters", "--set", LINE),
     ),
     "a URL with a password under version control": (
         shared('[default.redis]\nurl = "redis://:hunter2@cache/0"'),

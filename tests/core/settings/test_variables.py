@@ -27,11 +27,11 @@ LIVE = {
     "REQUEST_TIMEOUT_SECS": ("5", "server.request_timeout", "5.0"),
     "SHUTDOWN_TIMEOUT_SECS": ("5", "server.shutdown_timeout", "5.0"),
     "LOG_LEVEL": ("debug", "log.level", "debug"),
+    "ZITADEL_AUTHORITY": ("https://id.example", "oidc.issuer", "https://id.example"),
+    "ZITADEL_CLIENT_ID": ("site", "oidc.client_id", "site"),
+    "ZITADEL_AUDIENCE": ("me", "oidc.audience", "me"),
 }
 TO_COME = [
-    "ZITADEL_AUTHORITY",
-    "ZITADEL_CLIENT_ID",
-    "ZITADEL_AUDIENCE",
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",
     "AI_PRIMARY_PROVIDER",
@@ -56,7 +56,8 @@ LINKS = {
 def test_a_conventional_name_sets_its_key(project: Project, name: str) -> None:
     text, key, expected = LIVE[name]
 
-    settings = project.load(**{name: text})
+    beside = {"APP_OIDC__AUDIENCE": "me"} if key == "oidc.issuer" else {}  # one without the other is a fault
+    settings = project.load(**{name: text}, **beside)
 
     section, _, attribute = key.partition(".")
     assert str(getattr(getattr(settings, section), attribute)) == expected
@@ -101,7 +102,8 @@ def test_a_link_of_kubernetes_is_left_alone_and_reported(project: Project, name:
     assert settings.notices == (
         f"{name} in the environment is left alone: it is the link that Kubernetes makes for a service of that name.",
     )
-    assert set(settings.origins.values()) == {"default", settings.origins["database.password"]}
+    generated = {settings.origins[key] for key, item in SETTINGS.items() if item.required}
+    assert set(settings.origins.values()) == {"default", *generated}
 
 
 def test_what_is_no_link_is_not_taken_for_one(project: Project) -> None:

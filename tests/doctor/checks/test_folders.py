@@ -18,6 +18,7 @@ from app.doctor.checks.folders import folders
 from app.doctor.checks.ownership import ownership
 from tests.doctor.project import Project
 from tests.doctor.unprivileged import NOBODY, finding_of
+from tests.harness.settings import SECRETS
 
 IS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not IS_ROOT, reason="only root can give files to another user")
@@ -42,7 +43,7 @@ def checkout(open_project: Project) -> Project:
 @pytest.fixture
 def configured(open_project: Project) -> Project:
     """One whose settings can be read by somebody who may write nothing."""
-    open_project.environ["DB_PASSWORD"] = "made-up-for-tests"
+    open_project.environ.update(SECRETS, DB_PASSWORD="made-up-for-tests")
     return open_project
 
 

@@ -9,6 +9,7 @@ import pytest
 from app.doctor import Status, examine
 from app.embedded.ports import free_port
 from tests.doctor.project import Project, can_be_typed
+from tests.harness.settings import SECRETS
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def image(project: Project) -> Project:
     project.environ.update(
         APP_ENV="production",
         DB_PASSWORD="made-up-for-tests",
+        **SECRETS,
         DB_PORT=str(free_port()),
         REDIS_URL="redis://127.0.0.1:1/0",
     )

@@ -46,5 +46,9 @@ class OptionalSecret(SecretText):
     def accepts(self) -> str:
         return f"{super().accepts}, or nothing"
 
+    def to_text(self, value: Secret) -> str:
+        """Stars would say that there is one."""
+        return str(value) if value else ""
+
     def holds_secret(self, value: Secret) -> bool:
         return bool(value)

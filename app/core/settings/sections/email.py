@@ -41,8 +41,8 @@ class Email:
     smtp_password: Secret = declare.optional_secret("Password of that login.")
     smtp_security: Security = declare.choice(
         Security.STARTTLS,
-        "`starttls` refuses a server that does not offer it, `tls` is for port 465, `none` is for a server on this "
-        "machine.",
+        "How that connection is kept private: `starttls` refuses a server that does not offer it, `tls` is for port "
+        "465, `none` is for a server on this machine.",
     )
     timeout: float = declare.seconds(10.0, 0.1, 120, "The SMTP server has to take a mail within this time.")
     verify_url: str = declare.http_url(
