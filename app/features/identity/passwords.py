@@ -13,8 +13,8 @@ from app.features.identity.hashing import hashing_of, normal
 SHORTEST = 12  # characters
 LONGEST = 1024  # bytes of UTF-8
 GOOD = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
-# More is not looked at: the time grows with the square of the length, and who appends to a good beginning does no harm.
-JUDGED = 72  # characters
+# More is not looked at: the time grows with the cube of the length, and who appends to a good beginning does no harm.
+JUDGED = 48  # characters
 WORD = 3  # characters of a name that are not to be all that a password consists of
 
 TOO_SHORT = f"Choose at least {SHORTEST} characters; several words are easier to remember than signs."
