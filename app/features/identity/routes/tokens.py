@@ -8,18 +8,27 @@ from typing import Annotated
 from msgspec import Meta
 from quart import Blueprint
 
-from app.features.identity.errors import BadRefreshToken
+from app.features.identity.credentials import NO_STORE
+from app.features.identity.errors import (
+    BadRefreshToken,
+    HashingBusy,
+    SecondFactorNeeded,
+    SignInFailed,
+    TooManyTries,
+)
+from app.features.identity.routes.auth import SignIn
 from app.features.identity.service import renewal, tokens
+from app.features.identity.service.sign_in import prove_password
 from app.features.identity.service.token_pairs import Pair
 from app.features.identity.visitors import visitor
 from app.web import KIB, MINUTE, PUBLIC, Limit, endpoint, resources
 
 routes = Blueprint("tokens", __name__, url_prefix="/api/v1/auth/token")
 
-# Each answer is for one caller once; a stored one would hold the secret.
-# Nothing can be guessed here: a refresh token holds a seal of 256 bits. The limit is on work.
+# A stored answer would hold the tokens. How often somebody may try a password is no matter of the route alone.
+SIGNING_IN = PUBLIC.but(idempotency=False)
+# Nothing can be guessed here, as a refresh token holds a seal of 256 bits: the limit is on work.
 RENEWING = PUBLIC.but(limits=(Limit(300, MINUTE),), body=8 * KIB, idempotency=False)
-SECRET = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,17 @@ class Tokens:
     token_type: str = "Bearer"  # noqa: S105  (a word)
 
 
+@routes.post("")
+@endpoint(SIGNING_IN, answers={200: Tokens}, errors=(SignInFailed, SecondFactorNeeded, TooManyTries, HashingBusy))
+async def sign_in(body: SignIn) -> tuple[Tokens, int, dict[str, str]]:
+    """Sign in as a program.
+
+    The refresh token gives new tokens until `jwt.refresh_lifetime` after this sign-in.
+    """
+    proven = await prove_password(resources(), visitor(), email=body.email, password=body.password, code=body.code)
+    return _answer(await tokens.issue(resources(), proven, visitor()))
+
+
 @routes.post("/refresh")
 @endpoint(RENEWING, answers={200: Tokens}, errors=(BadRefreshToken,))
 async def refresh(body: Refresh) -> tuple[Tokens, int, dict[str, str]]:
@@ -65,8 +85,8 @@ async def revoke(body: Revocation) -> tuple[str, int, dict[str, str]]:
     Ends the sign-in that the token is of, and its sockets. The answer is the same for a token that is none (RFC 7009).
     """
     await tokens.revoke(resources(), visitor(), body.token)
-    return "", 204, SECRET
+    return "", 204, NO_STORE
 
 
 def _answer(pair: Pair) -> tuple[Tokens, int, dict[str, str]]:
-    return Tokens(pair.access_token, pair.refresh_token, pair.expires_in), 200, SECRET
+    return Tokens(pair.access_token, pair.refresh_token, pair.expires_in), 200, NO_STORE

@@ -14,13 +14,13 @@ from app.core.errors import Unauthorized
 from app.core.ids import new_id
 from app.core.queue import Event
 from app.core.resources import Resources
-from app.features.identity.errors import SignInFailed
 from app.features.identity.events import TOKENS_ISSUED, TOKENS_REVOKED, Act
-from app.features.identity.models import Proof, User, Visitor, credential
+from app.features.identity.models import Proof, Visitor, credential
 from app.features.identity.repository import tokens as repository
 from app.features.identity.repository.sessions import lock_user
 from app.features.identity.service import access_tokens
 from app.features.identity.service.audit import record
+from app.features.identity.service.sign_in import Proven, confirm
 from app.features.identity.service.token_pairs import Pair, jti_of, pair_of
 
 
@@ -39,16 +39,14 @@ async def holding(db: Database, ids: Sequence[UUID]) -> Collection[UUID]:
     return await repository.select_holding_families(db, ids)
 
 
-async def issue(resources: Resources, visitor: Visitor, user: User) -> Pair:
-    """For somebody who has just proved who they are. Raises `SignInFailed` where they were deactivated meanwhile."""
-    db, settings, family_id = resources.database, resources.settings.jwt, new_id()
+async def issue(resources: Resources, proven: Proven, visitor: Visitor) -> Pair:
+    """A sign-in, and so a family of its own. Raises `SignInFailed` where the proof holds no more."""
+    db, settings, user_id, family_id = resources.database, resources.settings.jwt, proven.user.id, new_id()
     async with db.transaction():
-        owner = await lock_user(db, user.id)
-        if owner is None or not owner["is_active"]:
-            raise SignInFailed
-        jti = await repository.insert_pair(db, user_id=user.id, family_id=family_id, settings=settings)
+        await confirm(resources, proven)
+        jti = await repository.insert_pair(db, user_id=user_id, family_id=family_id, settings=settings)
         pair = await repository.select_pair(db, jti)
-        await record(resources, TOKENS_ISSUED, user.id, by=user.id, visitor=visitor, about=family_id)
+        await record(resources, TOKENS_ISSUED, user_id, by=user_id, visitor=visitor, about=family_id)
     return pair_of(settings, pair)
 
 
