@@ -36,7 +36,7 @@ class NewKey:
 
     name: Name
     permissions: Annotated[list[Permission], Meta(max_length=100)]
-    expires_at: Annotated[Moment | None, Meta(description="Without one it holds until it is revoked.")] = None
+    expires_at: Annotated[datetime | None, Meta(description="Without one it holds until it is revoked.")] = None
 
 
 @dataclass(frozen=True)
