@@ -60,11 +60,12 @@ def account(email: str) -> str:
     Only for counting. It is coarser than the address that a user is found by, so no spelling that finds the same user
     is counted apart; and mail providers drop dots and tags.
     """
-    text = unicodedata.normalize("NFKC", email.strip().lower()).casefold()
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email.lower()).casefold())
+    # What nobody sees is no difference; RFC 3490 (3.1) takes an ideographic full stop for a dot.
+    text = "".join(each for each in text if each.isprintable() and each != " ").replace("\u3002", ".")
     local, _, domain = text.rpartition("@")
-    mailbox = local.partition("+")[0].replace(".", "") + "@" + domain.strip().rstrip(".")
-    return hashlib.sha256(mailbox.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    mailbox = local.partition("+")[0].replace(".", "") + "@" + domain.rstrip(".")
+    return hashlib.sha256(mailbox.encode()).hexdigest()[:32]
 
 
 def _sign_in_windows(resources: Resources, email: str, address: str) -> tuple[Window, Window]:
