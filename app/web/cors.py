@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
 METHODS = b"GET, POST, PUT, DELETE, PATCH"
-HEADERS = b"Content-Type, Authorization"
+HEADERS = b"Content-Type, Authorization, X-CSRF-Token"
 # What a page's script may read of an answer, besides the few headers that browsers always show it.
 EXPOSED = b"X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining"
 MAX_AGE = b"3600"  # seconds a browser may keep a preflight's answer

@@ -29,7 +29,7 @@ async def test_a_preflight_from_a_listed_origin_is_answered(application: Applica
     assert answer.status_code == 204
     assert answer.headers["access-control-allow-origin"] == LISTED
     assert answer.headers["access-control-allow-methods"] == "GET, POST, PUT, DELETE, PATCH"
-    assert answer.headers["access-control-allow-headers"] == "Content-Type, Authorization"
+    assert answer.headers["access-control-allow-headers"] == "Content-Type, Authorization, X-CSRF-Token"
     assert answer.headers["access-control-allow-credentials"] == "true"
     assert answer.headers["access-control-max-age"] == "3600"
 

@@ -123,18 +123,24 @@ class Browser:
 async def signed_in(app: AppProcess, db: Database, person: Person, *, lifetime: float = WEEK) -> Browser:
     """A browser with a session that was written straight into the table: no hashing, no throttle."""
     browser = Browser(app)
-    browser.cookie, browser.csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    browser.cookie, browser.csrf_token = await open_session(db, person, lifetime=lifetime)
+    return browser
+
+
+async def open_session(db: Database, person: Person, *, lifetime: float = WEEK) -> tuple[str, str]:
+    """The cookie and the CSRF token of a new session in the table."""
+    cookie, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     await db.execute(
         "INSERT INTO sessions (user_id, token_hash, csrf_token, ip_address, user_agent, expires_at)"
         " VALUES (:user, :hash, :csrf, '127.0.0.1', 'a browser', now() + :lifetime * interval '1 second')",
         {
             "user": person.id,
-            "hash": hashlib.sha256(browser.cookie.encode()).digest(),
-            "csrf": browser.csrf_token,
+            "hash": hashlib.sha256(cookie.encode()).digest(),
+            "csrf": csrf_token,
             "lifetime": lifetime,
         },
     )
-    return browser
+    return cookie, csrf_token
 
 
 async def session_of(db: Database, browser: Browser) -> UUID:

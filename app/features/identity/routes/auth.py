@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 from quart import Blueprint, request
@@ -60,7 +60,7 @@ class WhoAmI:
     answers={200: SignedIn},
     errors=(SignInFailed, SecondFactorNeeded, CsrfRefused, TooManyTries, HashingBusy),
 )
-async def login(body: SignIn) -> Any:  # noqa: ANN401  (a dataclass with headers)
+async def login(body: SignIn) -> tuple[SignedIn, int, dict[str, str]]:
     """Sign a browser in.
 
     The answer sets the cookie `__Host-session`. A session that the browser had before ends. Programs take tokens
@@ -77,7 +77,7 @@ async def login(body: SignIn) -> Any:  # noqa: ANN401  (a dataclass with headers
 
 @routes.post("/logout")
 @endpoint(SIGNED_IN.but(idempotency=False), answers={204: None}, errors=(CsrfRefused, NotABrowser))
-async def logout() -> Any:  # noqa: ANN401  (a body with headers)
+async def logout() -> tuple[str, int, dict[str, str]]:
     """Sign this browser out.
 
     Its session and its sockets end, on every instance, and it is told to forget what this origin has stored in it.
@@ -91,7 +91,7 @@ async def logout() -> Any:  # noqa: ANN401  (a body with headers)
 
 @routes.get("/me")
 @endpoint(SIGNED_IN.but(permission="profile:read", idempotency=False), answers={200: WhoAmI})
-async def me() -> Any:  # noqa: ANN401  (a dataclass with headers)
+async def me() -> tuple[WhoAmI, int, dict[str, str]]:
     """Show who calls.
 
     The CSRF token is told to the browser that it belongs to, which may have forgotten it with a reload of the page.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 from quart import Blueprint
@@ -39,7 +39,7 @@ class Changed:
     answers={200: Changed},
     errors=(PasswordWrong, CsrfRefused, TooManyTries, HashingBusy),
 )
-async def change(body: NewPassword) -> Any:  # noqa: ANN401  (a dataclass with headers)
+async def change(body: NewPassword) -> tuple[Changed, int, dict[str, str]]:
     """Choose another password.
 
     All sessions and tokens of the user end; this browser goes on with a new cookie and a new CSRF token. API keys

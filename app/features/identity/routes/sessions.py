@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from quart import Blueprint
@@ -22,7 +22,7 @@ OWN = SIGNED_IN.but(idempotency=False)
 
 @routes.get("")
 @endpoint(OWN, answers={200: Page[SessionLine]})
-async def list_sessions(query: PageQuery) -> Any:  # noqa: ANN401  (a dataclass with headers)
+async def list_sessions(query: PageQuery) -> tuple[Page[SessionLine], int, dict[str, str]]:
     """List the browsers in which you are signed in, newest first."""
     caller = current_caller()
     found = await sessions.list_sessions(
@@ -37,7 +37,7 @@ async def list_sessions(query: PageQuery) -> Any:  # noqa: ANN401  (a dataclass 
 
 @routes.delete("")
 @endpoint(OWN, answers={204: None}, errors=(CsrfRefused,))
-async def revoke_others() -> Any:  # noqa: ANN401  (a body with headers)
+async def revoke_others() -> tuple[str, int, dict[str, str]]:
     """Sign out all other browsers.
 
     A program, which has no session of its own, signs out all of them.
@@ -49,7 +49,7 @@ async def revoke_others() -> Any:  # noqa: ANN401  (a body with headers)
 
 @routes.delete("/<uuid:revoked_id>")
 @endpoint(OWN, answers={204: None}, errors=(CsrfRefused, NoSuchSession))
-async def revoke(revoked_id: UUID) -> Any:  # noqa: ANN401  (a body with headers)
+async def revoke(revoked_id: UUID) -> tuple[str, int, dict[str, str]]:
     """Sign one browser out.
 
     Its sockets are closed, too. For the browser that asks it is the same as signing out.

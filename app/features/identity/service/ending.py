@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from app.core.resources import Resources
-from app.features.identity.repository.sessions import delete_sessions, revoke_tokens_of
+from app.features.identity.repository.sessions import delete_sessions, lock_user, revoke_tokens_of
 
 
 async def end_everything(resources: Resources, user_id: UUID, *, but_session: UUID | None = None) -> None:
@@ -15,5 +15,6 @@ async def end_everything(resources: Resources, user_id: UUID, *, but_session: UU
     """
     db = resources.database
     db.open_transaction()
+    await lock_user(db, user_id)  # who signs in at this moment comes before it, or sees what has changed
     await delete_sessions(db, user_id, but=but_session)
     await revoke_tokens_of(db, user_id)
