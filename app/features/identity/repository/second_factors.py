@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     text,
@@ -30,7 +31,7 @@ from app.core.database import TIMESTAMP, Database, Row, Statement
 from app.features.identity.tables import recovery_codes, second_factors
 
 FREE_FAILURES = 10  # in a row; from then on the next try waits
-FIRST_WAIT, LONGEST_WAIT = 30, 3600  # seconds; each wait is twice the one before
+FIRST_WAIT, LONGEST_WAIT = 30.0, 3600.0  # seconds; each wait is twice the one before
 DOUBLINGS = 7  # that lead to the longest; a power of any number of failures would overflow
 
 _table = second_factors.c
@@ -40,10 +41,14 @@ _is_confirmed = _table.confirmed_at.is_not(None)
 _may_be_tried = or_(_table.next_try_at.is_(None), _table.next_try_at <= func.now())
 
 
-def _wait() -> ColumnElement[Any]:
-    """After the failure that is being counted."""
+def _next_try() -> ColumnElement[Any]:
+    """After the failure that is being counted.
+
+    None where nobody has to wait: `now()` would be ahead of a request that began before this one and waits for it.
+    """
     beyond = func.least(_table.failures + 1 - FREE_FAILURES, DOUBLINGS)
-    return case((beyond < 0, 0), else_=func.least(FIRST_WAIT * func.power(2, beyond), LONGEST_WAIT))
+    seconds = func.least(FIRST_WAIT * func.power(2.0, beyond), LONGEST_WAIT)
+    return case((beyond < 0, null()), else_=func.now() + seconds * literal_column("interval '1 second'"))
 
 
 UPSERT_SECRET = Statement(
@@ -68,10 +73,7 @@ SELECT_STATE = Statement(
 TAKE_TRY = Statement(
     update(second_factors)
     .where(_of_user, _is_confirmed == bindparam("confirmed", type_=Boolean), _may_be_tried)
-    .values(
-        failures=_table.failures + 1,
-        next_try_at=func.now() + _wait() * literal_column("interval '1 second'"),
-    )
+    .values(failures=_table.failures + 1, next_try_at=_next_try())
     .returning(_table.secret, _table.confirmed_at),
     name="take_second_factor_try",
 )

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Meta
 from quart import Blueprint
 
+from app.features.identity.credentials import NO_STORE, user_id
 from app.features.identity.errors import NoSecondFactor, PasswordWrong, SecondFactorThere, TooManyTries, WrongCode
 from app.features.identity.service import enrolment
 from app.features.identity.service.enrolment import NewSecondFactor, SecondFactorState
@@ -18,7 +19,6 @@ from app.web import SIGNED_IN, current_caller, endpoint, resources
 routes = Blueprint("second_factor", __name__, url_prefix="/api/v1/auth/second-factor")
 
 OWN = SIGNED_IN.but(idempotency=False)
-NO_STORE = {"Cache-Control": "no-store"}
 
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Code = Annotated[str, Meta(min_length=6, max_length=64, description="Six digits from the app, or a recovery code.")]
@@ -105,4 +105,4 @@ async def remove(body: BothFactors) -> tuple[str, int]:
 
 
 def _caller() -> UUID:
-    return UUID(current_caller().id)
+    return user_id(current_caller())
