@@ -13,9 +13,9 @@ import threading
 from importlib import import_module
 from pathlib import Path
 
-from app.bootstrap import FEATURES
 from app.core.settings import load_settings
 from app.server import Role, run_server
+from tests.harness.features import features_with
 
 ROLE = "--role="
 
@@ -32,7 +32,7 @@ def main(root: str, module: str, *overrides: str) -> int:
     if overrides and overrides[0].startswith(ROLE):
         role, overrides = Role(overrides[0].removeprefix(ROLE)), overrides[1:]
     settings = load_settings(root=Path(root), overrides=overrides, secrets_folder=Path(root, "secrets"))
-    return run_server(settings, features=(*FEATURES, import_module(module).feature), role=role)
+    return run_server(settings, features=features_with(import_module(module).feature), role=role)
 
 
 if __name__ == "__main__":
