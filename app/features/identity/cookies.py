@@ -39,5 +39,6 @@ def forgetting() -> dict[str, str]:
 
 def _dumped(value: str, max_age: int) -> str:
     # Lax: links from elsewhere find one signed in, and no form or script from elsewhere sends it (ASVS 3.3.2).
-    options = {"path": "/", "secure": True, "httponly": True, "samesite": "Lax"}
-    return dump_cookie(NAME, value, max_age=max_age, sync_expires=False, **options)
+    return dump_cookie(
+        NAME, value, max_age=max_age, sync_expires=False, path="/", secure=True, httponly=True, samesite="Lax"
+    )

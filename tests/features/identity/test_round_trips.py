@@ -30,8 +30,8 @@ class Wire(Proxy):
     async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
         write = writer.write
 
-        def counted(data: bytes) -> None:
-            self.waits += data.count(SYNC)
+        def counted(data: bytes | bytearray | memoryview) -> None:
+            self.waits += bytes(data).count(SYNC)
             write(data)
 
         writer.write = counted  # type: ignore[method-assign]

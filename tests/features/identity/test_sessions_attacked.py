@@ -140,7 +140,7 @@ async def test_a_forged_request_changes_nothing(
         if value is not None:
             headers[name] = value.format(host=host)
 
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     answer = await app.http.delete("/api/v1/sessions", headers=raw)
 
     told = answer.json()
@@ -363,7 +363,7 @@ async def test_no_cookie_is_a_fault_of_the_server(app: AppProcess) -> None:
     sent: list[int] = []
 
     async def ask(value: bytes) -> None:
-        head = {"Cookie": COOKIE.encode() + b"=" + value}
+        head = {b"Cookie": COOKIE.encode() + b"=" + value}
         answers = [
             await app.http.get("/api/v1/auth/me", headers=head),
             await app.http.post("/api/v1/auth/login", json={"email": "nobody@people.example"}, headers=head),
