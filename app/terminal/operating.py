@@ -19,7 +19,7 @@ import asyncpg
 import click
 
 from app.core.database import ConnectionTrouble, Database, DatabaseUnavailable, UnsupportedServer, open_database
-from app.core.errors import AppError
+from app.core.errors import AppError, ValidationFailed
 from app.core.exit_codes import ExitCode
 from app.core.json import dumps
 from app.core.lifecycle import Lifecycle
@@ -85,6 +85,14 @@ def on_resources(context: CliContext, work: Callable[[Resources], Awaitable[T]],
         return asyncio.run(_with_resources(settings, work))
 
 
+def _told(error: AppError, about: object) -> Iterator[str]:
+    """Of values that are wrong, a line for each; it begins with their name."""
+    if isinstance(error, ValidationFailed) and error.details:
+        yield from (f"{field} {said}" for field, found in error.details.items() for said in found)
+        return
+    yield error.message if about is None else f"{about}: {error.message}"
+
+
 def _quiet_settings(context: CliContext) -> Settings:
     settings = context.load_settings()
     configure_logging({ROOT: logging.CRITICAL}, json=settings.log.json, secrets=secrets_of(settings))
@@ -97,7 +105,7 @@ def _sentences(about: object) -> Iterator[None]:
     try:
         yield
     except AppError as error:
-        fail(error.message if about is None else f"{about}: {error.message}", ExitCode.UNEXPECTED)
+        fail("\n".join(_told(error, about)), ExitCode.UNEXPECTED)
     except DatabaseUnavailable as error:
         fail(str(error), ExitCode.SERVICE_UNAVAILABLE)
     except ConnectionTrouble as error:

@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from click import Context
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 import app.bootstrap
 import app.terminal.operating
@@ -20,6 +22,8 @@ from app.core.settings import PROJECT_ROOT, Settings
 from app.terminal.context import CliContext
 from tests.harness.queue_routes import feature
 from tests.harness.settings import TestSettings
+
+SUBSCRIBING = replace(feature, authenticate=None)  # beside all features: another one says who calls
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ class Operator:
 
 
 @pytest.fixture
-def operator(settings: TestSettings, monkeypatch: pytest.MonkeyPatch) -> Operator:
-    """With two subscribers more; and pytest keeps its own logging."""
-    monkeypatch.setattr(app.bootstrap, "FEATURES", (*app.bootstrap.FEATURES, feature))
+def operator(settings: TestSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """With two subscribers more; and pytest keeps its own logging, of which nothing gets between a command's lines."""
+    monkeypatch.setattr(app.bootstrap, "FEATURES", (*app.bootstrap.FEATURES, SUBSCRIBING))
     monkeypatch.setattr(app.terminal.operating, "configure_logging", lambda *_, **__: None)
-    return Operator(settings)
+    with capture_logs():
+        yield Operator(settings)

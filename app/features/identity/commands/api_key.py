@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import click
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from app.core.database import Database
     from app.core.resources import Resources
-    from app.features.identity.service.keys import MadeKey, OwnedKey
+    from app.features.identity.service.keys import MadeKey, NewKey, OwnedKey
 
 KEY_ID = Id("key")
 HEAD = ("ID", "BEGINS WITH", "OWNER", "PERMISSIONS", "STATE", "LAST USED", "NAME")
@@ -60,7 +60,7 @@ def create(
     async def work(resources: Resources) -> MadeKey:
         owner = await keys.user_of_email(resources.database, email)
         expires_at = resources.clock.now() + life if life is not None else None
-        asked = keys.NewKey(name, [*permissions], expires_at)
+        asked = _checked(name, permissions, expires_at)
         return await keys.create_key(resources, owner, asked, offered=offered, by=None)
 
     _show(on_resources(context, work), machine=machine)
@@ -131,6 +131,20 @@ def revoke(context: CliContext, key_id: UUID) -> None:
 
     on_resources(context, work, about=key_id)
     click.echo(f"{key_id} is revoked.", err=True)
+
+
+def _checked(name: str, permissions: Sequence[str], expires_at: datetime | None) -> NewKey:
+    """Held to the bounds that the API has. Raises `ValidationFailed`."""
+    from app.features.identity.service.keys import NewKey
+    from app.web.conversion import record
+    from app.web.faults import Faults
+
+    ends = expires_at.isoformat() if expires_at else None
+    faults = Faults()
+    asked = record(NewKey, lax=False)({"name": name, "permissions": [*permissions], "expires_at": ends}, "", faults)
+    if faults.found:
+        raise faults.error
+    return cast("NewKey", asked)
 
 
 def _show(made: MadeKey, *, machine: bool) -> None:
