@@ -107,4 +107,4 @@ async def test_what_nobody_expected_ends_with_1_and_is_logged_whole(settings: Te
     assert code == 1
     assert crashed["exception"][0]["exc_type"] == "ValueError"
     assert [line for line in app.logs if "text" in line] == [], "no bare traceback beside the events"
-    assert [line["resource"] for line in app.events("resource_closed")] == ["realtime", "redis", "database"]
+    assert [line["resource"] for line in app.events("resource_closed")] == ["held", "realtime", "redis", "database"]

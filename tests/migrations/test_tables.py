@@ -17,9 +17,14 @@ from app.tasks.store.relaying import MOVE_EVENTS
 TABLES = {
     "users": "id email username name password_hash role is_active email_verified created_at updated_at",
     "sessions": "id user_id token_hash csrf_token ip_address user_agent last_seen_at expires_at created_at updated_at",
-    "jwt_tokens": "id user_id token_type jti family_id expires_at revoked revoked_at created_at",
-    "api_keys": "id name key_prefix key_hash created_by permissions expires_at last_used_at revoked_at created_at "
-    "updated_at",
+    "jwt_tokens": "id user_id token_type jti family_id expires_at revoked revoked_at access_jti replaced_by created_at",
+    "api_keys": "id name key_prefix key_hash created_by permissions expires_at last_used_at revoked_at replaced_by "
+    "created_at updated_at",
+    "registrations": "id email name password_hash expires_at created_at",
+    "password_resets": "id user_id expires_at created_at",
+    "external_identities": "issuer subject user_id created_at",
+    "second_factors": "user_id secret confirmed_at last_step created_at updated_at",
+    "recovery_codes": "user_id code_hash created_at",
     "tasks": "id task_type payload status priority retry_count max_retries run_at locked_by locked_until last_error "
     "dedupe_key created_at updated_at",
     "finished_tasks": "id task_type payload status priority retry_count max_retries run_at locked_by last_error "
@@ -90,7 +95,11 @@ async def test_every_table_with_updated_at_has_the_trigger(db: Database) -> None
         WHERE tgname = 'set_updated_at' AND tgfoid = 'set_updated_at'::regproc
     """)
 
-    assert {row["table"] for row in rows} == with_column == {"users", "sessions", "api_keys", "tasks", "memberships"}
+    assert (
+        {row["table"] for row in rows}
+        == with_column
+        == {"users", "sessions", "api_keys", "tasks", "memberships", "second_factors"}
+    )
 
 
 async def test_updated_at_moves_with_a_change_and_only_with_one(db: Database) -> None:
@@ -120,6 +129,11 @@ REFUSED: list[tuple[str, str]] = [
     ("ck_sessions_token_hash_length", "UPDATE sessions SET token_hash = 'short'"),
     ("fk_sessions_user_id_users", "UPDATE sessions SET user_id = uuidv7()"),
     ("ck_jwt_tokens_revoked_at", "UPDATE jwt_tokens SET revoked = true"),
+    ("ck_jwt_tokens_access_jti", "UPDATE jwt_tokens SET access_jti = NULL"),
+    ("ck_jwt_tokens_replaced_by", "UPDATE jwt_tokens SET replaced_by = uuidv7()"),
+    ("ck_registrations_email_lower", "UPDATE registrations SET email = 'Eve@example.org'"),
+    ("ck_external_identities_subject_length", "UPDATE external_identities SET subject = ''"),
+    ("ck_recovery_codes_code_hash_length", "UPDATE recovery_codes SET code_hash = 'short'"),
     ("ck_api_keys_permissions_array", "UPDATE api_keys SET permissions = '{}'"),
     ("ck_api_keys_key_hash_length", "UPDATE api_keys SET key_hash = 'short'"),
     ("ck_api_keys_name_length", "UPDATE api_keys SET name = ''"),
@@ -162,8 +176,14 @@ WITH person AS (INSERT INTO users (email, name, password_hash)
                 VALUES ('ada@example.org', 'Ada', '-') RETURNING id),
     session AS (INSERT INTO sessions (user_id, token_hash, csrf_token, expires_at)
                 SELECT id, sha256('s'), 'c', now() FROM person),
-    token AS (INSERT INTO jwt_tokens (user_id, token_type, jti, family_id, expires_at)
-              SELECT id, 'refresh', uuidv7(), uuidv7(), now() FROM person),
+    token AS (INSERT INTO jwt_tokens (user_id, token_type, jti, access_jti, family_id, expires_at)
+              SELECT id, 'refresh', uuidv7(), uuidv7(), uuidv7(), now() FROM person),
+    registration AS (INSERT INTO registrations (email, name, password_hash, expires_at)
+                     VALUES ('eve@example.org', 'Eve', '-', now())),
+    reset AS (INSERT INTO password_resets (user_id, expires_at) SELECT id, now() FROM person),
+    identity AS (INSERT INTO external_identities (issuer, subject, user_id) SELECT 'https://id', 'ada', id FROM person),
+    factor AS (INSERT INTO second_factors (user_id, secret) SELECT id, 'sealed' FROM person),
+    code AS (INSERT INTO recovery_codes (user_id, code_hash) SELECT id, sha256('c') FROM person),
     key AS (INSERT INTO api_keys (name, key_prefix, key_hash, created_by)
             SELECT 'k', 'pl_', sha256('k'), id FROM person),
     task AS (INSERT INTO tasks (task_type) VALUES ('a'), ('a')),
@@ -207,7 +227,10 @@ async def test_sessions_tokens_and_keys_go_with_their_user(rows: Database) -> No
 
     await rows.execute("DELETE FROM users")
 
-    for table in ("sessions", "jwt_tokens", "api_keys"):
+    for table in (
+        *("sessions", "jwt_tokens", "api_keys"),
+        *("password_resets", "external_identities", "second_factors", "recovery_codes"),
+    ):
         assert await rows.fetch_val(f"SELECT count(*) FROM {table}") == 0  # noqa: S608  (our own names)
 
 
