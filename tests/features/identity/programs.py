@@ -95,4 +95,5 @@ async def socket_of(app: AppProcess, token: str) -> AsyncIterator[Talk]:
     async with connect(url, additional_headers=bearing(token), proxy=None, compression=None) as socket:
         talk = Talk(socket)
         talk.welcome = await talk.next()
+        talk.own = [await talk.next() for _ in range(2)]
         yield talk
