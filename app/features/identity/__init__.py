@@ -9,6 +9,7 @@ from .authentication import authenticate, review
 from .events import EVENTS
 from .handlers import handlers, schedules
 from .routes import blueprints
+from .service.first_admin import first_sign_in
 
 __all__ = ["feature", "tables"]
 
@@ -20,5 +21,9 @@ feature = Feature(
     schedules=schedules,
     authenticate=authenticate,
     review=review,
-    commands={"api-key": "app.features.identity.commands.api_key:api_key"},
+    commands={
+        "user": "app.features.identity.commands.user:user",
+        "api-key": "app.features.identity.commands.api_key:api_key",
+    },
+    develop=first_sign_in,
 )

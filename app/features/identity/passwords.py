@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
+from secrets import token_urlsafe
 
 from app.core.errors import ValidationFailed
 from app.core.resources import Resources
@@ -26,6 +27,11 @@ GUESSABLE = "It is too easy to guess."
 # many, those that are no digits are read as one letter each.
 SIGNS = str.maketrans("@({[<!|$+%", "acccciistx")
 COMBINATIONS = 4
+
+
+def new_password() -> str:
+    """One that nobody has to remember: 24 characters with 144 random bits."""
+    return token_urlsafe(18)
 
 
 def check_length(password: str, *, field: str = "password") -> None:
