@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.features.identity.service import housekeeping, mails, registration, resets
+from app.features.identity.service import housekeeping, keys, mails, registration, resets
 from app.features.identity.tasks import (
+    CLOSE_ENDED_KEY,
     PREPARE_RESET,
     SEND_NOTICE,
     SEND_RESET,
@@ -16,6 +17,7 @@ from app.features.identity.tasks import (
     SWEEP_MAILS,
     SWEEP_SESSIONS,
     Forgotten,
+    KeyEnd,
     NoticeMail,
     ResetMail,
     VerificationMail,
@@ -61,6 +63,10 @@ async def send_reset(work: Work[ResetMail]) -> None:
         await resets.send_reset(work.resources, work.idempotency_key, work.payload)
 
 
+async def close_ended_key(work: Work[KeyEnd]) -> None:
+    await keys.close_ended(work.resources, work.payload)
+
+
 async def send_notice(work: Work[NoticeMail]) -> None:
     with _mailing():
         await mails.send_notice(work.resources, work.idempotency_key, work.payload)
@@ -74,6 +80,7 @@ handlers: tuple[Handler[Any], ...] = (
     Handler(PREPARE_RESET, prepare_reset),
     Handler(SEND_RESET, send_reset),
     Handler(SEND_NOTICE, send_notice),
+    Handler(CLOSE_ENDED_KEY, close_ended_key),
 )
 
 schedules: tuple[Schedule[Any], ...] = (

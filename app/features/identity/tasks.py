@@ -58,6 +58,16 @@ class NoticeMail:
     at: datetime
 
 
+@dataclass(frozen=True)
+class KeyEnd:
+    """Whose key ends, which was rotated and held on for a while."""
+
+    user_id: UUID
+    key_id: UUID
+
+
+CLOSE_ENDED_KEY = Task("identity.close_ended_key", KeyEnd)
+
 # Above the longest `email.timeout`; ten retries are spread over half an hour.
 MAIL_TIMEOUT, MAIL_RETRIES = 150.0, 10
 

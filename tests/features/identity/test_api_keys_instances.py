@@ -11,10 +11,12 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from app.core.database import Database
+from app.feature import registry_of
+from app.features.identity import feature
 from tests.features.identity.keys import Key, give_key
 from tests.features.identity.people import API, Person, make_person, signed_in
 from tests.harness.app_process import AppProcess
-from tests.harness.fixtures import StartApp
+from tests.harness.fixtures import StartApp, StartWorker
 from tests.harness.talking import Talk, talking
 from tests.harness.waiting import lateness
 
@@ -117,6 +119,28 @@ async def test_a_key_that_was_rotated_without_overlap_is_over_on_both(
     assert max(at for _, at in ends) - answered < WITHIN
     new = Key(key.id, rotated.json()["key"])
     assert await statuses(both, new) == [200, 200]
+
+
+async def test_a_key_that_was_rotated_is_over_on_both_when_its_overlap_is(
+    both: list[AppProcess], db: Database, root: Person, worker: StartWorker
+) -> None:
+    """Its sockets were opened when it had no end: only the task that waits for the new one can tell them."""
+    stepped = await worker(registry_of([feature]))
+    key = await give_key(db, root, *SCOPE)
+    browser = await signed_in(both[0], db, root)
+
+    async with sockets(both, key) as talks:
+        await browser.post(f"/api-keys/{key.id}/rotate", {"overlap_seconds": 3600})
+        await stepped.settle()
+        during = [(await talk.next())["type"] for talk in talks], [await talk.is_silent() for talk in talks]
+        await db.execute("UPDATE api_keys SET expires_at = now() WHERE id = :id", {"id": key.id})
+        await db.execute("UPDATE tasks SET run_at = now() WHERE task_type = 'identity.close_ended_key'")
+        await stepped.settle()
+        ends = [await end_of(talk) for talk in talks]
+
+    assert during == (["subscribed"] * 2, [True, True])
+    assert [code for code, _ in ends] == [1008, 1008]
+    assert await statuses(both, key) == [401, 401]
 
 
 async def test_no_instance_opens_a_socket_for_a_key_that_is_over(

@@ -122,7 +122,8 @@ UPDATE_ROTATED = Statement(
     .values(
         replaced_by=bindparam("successor", type_=Uuid),
         expires_at=func.least(api_keys.c.expires_at, func.now() + _overlap),
-    ),
+    )
+    .returning(api_keys.c.expires_at),
     name="update_rotated_key",
 )
 UPDATE_REVOKED = Statement(
@@ -191,9 +192,11 @@ async def insert_key(
     return await db.fetch_existing(INSERT_KEY, {**values, "permissions": [*permissions], "expires_at": expires_at})
 
 
-async def update_rotated(db: Database, key_id: UUID, *, successor: UUID, overlap: float) -> None:
-    """It ends `overlap` seconds from now, or earlier where it would have."""
-    await db.execute(UPDATE_ROTATED, {"key_id": key_id, "successor": successor, "overlap": overlap})
+async def update_rotated(db: Database, key_id: UUID, *, successor: UUID, overlap: float) -> datetime:
+    """When it ends now: in `overlap` seconds, or earlier where it would have."""
+    values = {"key_id": key_id, "successor": successor, "overlap": overlap}
+    found: datetime = await db.fetch_val(UPDATE_ROTATED, values)
+    return found
 
 
 async def update_revoked(db: Database, key_id: UUID) -> None:

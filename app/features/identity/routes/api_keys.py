@@ -15,6 +15,7 @@ from app.features.identity.service import keys
 from app.features.identity.service.keys import NEWEST, ApiKey, MadeKey, NewKey
 from app.features.identity.visitors import visitor
 from app.web import (
+    KIB,
     MINUTE,
     SIGNED_IN,
     Application,
@@ -34,7 +35,7 @@ routes = Blueprint("api_keys", __name__, url_prefix="/api/v1/api-keys")
 # For people: a key that could make keys would outlive its own revocation. And the answer that an Idempotency-Key would
 # store would hold a secret.
 POLICY = SIGNED_IN.but(idempotency=False)
-MAKING = POLICY.but(limits=(Limit(60, MINUTE, By.CALLER),))
+MAKING = POLICY.but(limits=(Limit(60, MINUTE, By.CALLER),), body=16 * KIB)
 NO_STORE = {"Cache-Control": "no-store"}
 DAY = 86_400  # seconds
 

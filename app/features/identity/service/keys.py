@@ -20,6 +20,7 @@ from app.features.identity.models import Proof, Visitor, credential
 from app.features.identity.repository import api_keys
 from app.features.identity.service import key_form
 from app.features.identity.service.audit import NOWHERE, record
+from app.features.identity.tasks import CLOSE_ENDED_KEY, KeyEnd
 
 MOST_KEYS = 100  # of one person that hold at a time
 LONGEST_LIFE = timedelta(days=3653)  # ten years
@@ -156,11 +157,19 @@ async def rotate_key(
         _check_rotatable(row)
         ends = _successor_ends(row, resources.clock.now())
         made = await _insert(resources, user_id, NewKey(row["name"], row["permissions"], ends))
-        await api_keys.update_rotated(resources.database, key_id, successor=made.fact.id, overlap=overlap)
+        over = await api_keys.update_rotated(resources.database, key_id, successor=made.fact.id, overlap=overlap)
+        # Its open sockets know the end that it had before.
+        await resources.queue.enqueue(CLOSE_ENDED_KEY, KeyEnd(user_id, key_id), run_at=over)
         await record(resources, KEY_ROTATED, user_id, by=by, visitor=visitor, about=key_id)
     if overlap <= 0:
         await resources.realtime.disconnect(str(user_id), credential(Proof.KEY, key_id))
     return made
+
+
+async def close_ended(resources: Resources, end: KeyEnd) -> None:
+    """Close its sockets on every instance, unless it holds after all."""
+    if not await holding(resources.database, [end.key_id]):
+        await resources.realtime.disconnect(str(end.user_id), credential(Proof.KEY, end.key_id))
 
 
 async def revoke_key(
