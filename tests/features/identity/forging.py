@@ -177,7 +177,7 @@ def _forged_headers() -> Iterator[Forgery]:
         lambda settings, token: _with_header({"kid": "x' UNION SELECT 'k"}, settings, token, key=b"k"),
         header_decides,
     )
-    for name, changes in {
+    headers: dict[str, Mapping[str, Any]] = {
         "kid unknown": {"kid": "0" * 16},
         "kid missing": {"kid": None},
         "kid is a list": {"kid": [1]},
@@ -187,7 +187,8 @@ def _forged_headers() -> Iterator[Forgery]:
         "jku in the header": {"jku": "http://127.0.0.1:1/jwks.json"},
         "crit names an unknown extension": {"crit": ["exp"]},
         "zip in the header": {"zip": "DEF"},
-    }.items():
+    }
+    for name, changes in headers.items():
         yield Forgery(name, partial(_with_header, changes), signature_decides)
     yield Forgery(
         "header nested 1,200 deep",
@@ -209,7 +210,7 @@ def _forged_claims() -> Iterator[Forgery]:
     for name in ("iss", "aud", "sub", "jti", "sid", "iat", "nbf", "exp"):
         naive = signature_decides if name in {"iss", "aud"} else library_decides
         yield Forgery(f"{name} missing", partial(_with_claims, {name: None}), naive)
-    for name, changes in {
+    claims: dict[str, Mapping[str, Any]] = {
         "another service's": {"iss": "https://evil.example"},
         "iss with a slash": {"iss": "plinth/"},
         "for another audience": {"aud": "another"},
@@ -225,7 +226,8 @@ def _forged_claims() -> Iterator[Forgery]:
         "sid is of another family": {"sid": str(uuid4())},
         "sub is another user": {"sub": str(uuid4())},
         "a claim that we do not make": {"role": "admin"},
-    }.items():
+    }
+    for name, changes in claims.items():
         yield Forgery(name, partial(_with_claims, changes), signature_decides)
     yield Forgery(
         "for many audiences", lambda s, t: _with_claims({"aud": [s.audience, "another"]}, s, t), library_decides

@@ -11,10 +11,12 @@ import pytest
 from quart import Quart, request
 
 from app.core.database import Database
+from app.core.errors import Unauthorized
 from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources, open_resources
 from app.features.identity.authentication import authenticate
 from tests.features.identity.people import COOKIE, Person, make_person, open_session
+from tests.features.identity.programs import bearing, issued, resources_of
 from tests.harness.proxy import Proxy
 from tests.harness.settings import TestSettings
 
@@ -117,3 +119,25 @@ async def test_a_session_that_is_noted_as_seen_costs_one_round_trip(
 
     assert wire.waits - waits == 1
     assert await db.fetch_val("SELECT last_seen_at > now() - interval '1 minute' FROM sessions")
+
+
+@pytest.fixture
+async def access_token(settings: TestSettings, ada: Person) -> str:
+    async with resources_of(settings()) as elsewhere:  # its events would be counted here
+        return (await issued(elsewhere, ada)).access_token
+
+
+async def test_an_access_token_costs_one_round_trip(resources: Resources, wire: Wire, access_token: str) -> None:
+    cost = await cost_of(resources, wire, bearing(access_token))
+
+    assert cost == (["select_bearer"], 1)
+
+
+async def test_a_forged_token_costs_no_round_trip_at_all(resources: Resources, wire: Wire, access_token: str) -> None:
+    waits, forged = wire.waits, access_token[:-43] + "A" * 43
+
+    async with Quart(__name__).test_request_context("/", headers=bearing(forged)):
+        with pytest.raises(Unauthorized):
+            await authenticate(request._get_current_object(), resources)  # type: ignore[attr-defined]
+
+    assert wire.waits == waits
