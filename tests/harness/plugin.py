@@ -24,6 +24,7 @@ from tests.harness.background import BackgroundLoop
 from tests.harness.browser import CHROMIUM
 from tests.harness.databases import Clones
 from tests.harness.engine import Engine, find_engine
+from tests.harness.openid import NODE, NPM
 from tests.harness.run import Opened, Run
 from tests.harness.services import Choice, choose
 
@@ -151,6 +152,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("browser"):
         why_not = "" if CHROMIUM else "there is no chromium here (apt-get install chromium)"
         _need("PLINTH_REQUIRE_BROWSER", why_not, required=os.environ.get("PLINTH_REQUIRE_BROWSER", "") not in ("", "0"))
+    if item.get_closest_marker("node"):
+        why_not = "" if NODE and NPM else "there is no Node.js with npm here (apt-get install nodejs npm)"
+        _need("PLINTH_REQUIRE_NODE", why_not, required=os.environ.get("PLINTH_REQUIRE_NODE", "") not in ("", "0"))
 
 
 def _need(variable: str, why_not: str | None, *, required: bool) -> None:

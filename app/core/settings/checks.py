@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from app.core.protected import is_protected
+
 from .environment import Environment
 from .faults import Fault
 from .resolve import Value
@@ -75,6 +77,13 @@ def _half_a_provider(values: Mapping[str, Value], spoiled: frozenset[str]) -> It
             audience.source,
             "oidc.issuer is set, and without an audience its tokens for any other service would be taken",
             "the name under which the provider knows this service",
+        )
+    if issuer.value and "oidc.issuer" not in spoiled and not is_protected(str(issuer.value)):
+        yield Fault(
+            "oidc.issuer",
+            issuer.source,
+            "without TLS anybody on the way could put keys of their own among the provider's",
+            "https://, or http:// to this machine itself",
         )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from app.core.protected import is_protected
 from app.features.identity.signing_keys import signing_keys
 
 if TYPE_CHECKING:  # loaded with the first token of a provider, and not where there is none
@@ -40,23 +39,6 @@ async def discover(client: httpx.AsyncClient, issuer: str) -> Published:
     if not isinstance(keys, str) or not is_protected(keys):
         raise ProviderTrouble("its keys do not come over TLS")
     return Published(named, signing_keys(await _document(client, keys)))
-
-
-def is_protected(url: str) -> bool:
-    """Whether nobody between here and there can change the answer: TLS, or this machine's own interface."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host)))
-    except ValueError:
-        return False
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _document(client: httpx.AsyncClient, url: str) -> Mapping[str, Any]:

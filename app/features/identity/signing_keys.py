@@ -40,6 +40,8 @@ def _usable(listed: list[Any]) -> Iterator[tuple[str, PyJWK]]:
 
 def _is_for_signatures(jwk: Mapping[str, Any]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
+    if "d" in jwk:  # a private key that is published is everybody's
+        return False
     return jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
 
 

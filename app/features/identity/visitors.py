@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quart import request
+from quart import Request, Websocket, request
 
 from app.features.identity.models import Visitor
 from app.web.exchange import exchange_of
@@ -11,6 +11,11 @@ LONGEST_AGENT = 300  # characters
 
 
 def visitor() -> Visitor:
-    """Of the request being handled. Control characters of its header are left out."""
-    agent = "".join(each for each in request.headers.get("User-Agent", "") if each.isprintable())
-    return Visitor(exchange_of(request.scope).client, agent[:LONGEST_AGENT])
+    """Of the request being handled."""
+    return visitor_of(request)
+
+
+def visitor_of(incoming: Request | Websocket) -> Visitor:
+    """Control characters of its header are left out."""
+    agent = "".join(each for each in incoming.headers.get("User-Agent", "") if each.isprintable())
+    return Visitor(exchange_of(incoming.scope).client, agent[:LONGEST_AGENT])

@@ -121,6 +121,15 @@ CASES = {
             "the name under which the provider knows this service",
         ),
     ),
+    "a provider whose keys anybody could change on their way": (
+        env(ZITADEL_AUTHORITY="http://id.example", ZITADEL_AUDIENCE="me"),
+        said(
+            "oidc.issuer",
+            "without TLS anybody on the way could put keys of their own among the provider's",
+            "environment (ZITADEL_AUTHORITY)",
+            "https://, or http:// to this machine itself",
+        ),
+    ),
     "a session that is over before it is idle": (
         options("session.absolute_timeout=60"),
         said(

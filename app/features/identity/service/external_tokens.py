@@ -89,8 +89,8 @@ def _key_named(token: str) -> str:
     if parts is None:
         raise Refused("no JWT")
     header, _ = parts
-    kid, kind = header.get("kid"), header.get("typ", "")
-    if header.get("alg") not in ANY_ALGORITHM:
+    kid, kind, algorithm = header.get("kid"), header.get("typ", ""), header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ANY_ALGORITHM:
         raise Refused("algorithm")
     if not isinstance(kind, str) or kind.lower() not in TYPES:
         raise Refused("typ")
