@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app.core.database import Database
 from app.core.ids import new_id
@@ -216,6 +218,36 @@ async def test_a_key_counts_in_its_header_and_nowhere_else(app: AppProcess, db: 
     assert {each.status_code for each in answers} <= {400, 401}
 
 
+async def test_a_key_is_not_helped_by_a_session_that_comes_along(app: AppProcess, db: Database, root: Person) -> None:
+    """Who takes the better of two credentials lets a leaked key ride on the browser of an administrator."""
+    key, browser = await give_key(db, root, "realtime:connect"), await signed_in(app, db, root)
+
+    alone = await browser.get("/tasks")
+    with_key = await browser.get("/tasks", headers=key.bearer)
+    with_bad_key = await browser.get("/tasks", headers={"Authorization": "Bearer pk_test_no"})
+
+    assert (alone.status_code, with_key.status_code, with_bad_key.status_code) == (200, 403, 401)
+
+
+@pytest.mark.parametrize("end", ["revoked_at = now()", "expires_at = now()"])
+async def test_a_ticket_opens_nothing_once_its_key_is_over(
+    app: AppProcess, db: Database, root: Person, end: str
+) -> None:
+    """A ticket holds by itself where nobody asks for the key behind it again."""
+    key = await give_key(db, root, "realtime:connect")
+    tickets = [(await app.http.post(TICKETS, headers=key.bearer)).json()["ticket"] for _ in range(2)]
+    address = f"{app.url.replace('http', 'ws')}/ws?ticket="
+
+    async with connect(address + tickets[0], proxy=None) as socket:
+        welcome = json.loads(await socket.recv())
+    await db.execute(f"UPDATE api_keys SET {end}")  # noqa: S608  (the test's own)
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(address + tickets[1], proxy=None)
+
+    assert (welcome["type"], welcome["user_id"]) == ("welcome", str(root.id))
+    assert refused.value.response.status_code == 401
+
+
 async def test_the_keys_of_others_are_not_there(app: AppProcess, db: Database, root: Person) -> None:
     """IDOR: a statement that looks for the id alone would revoke and hand out another's key, to administrators, too."""
     ada = await make_person(db)
@@ -292,7 +324,7 @@ async def test_no_key_is_written_down_anywhere(app: AppProcess, db: Database, ro
         assert await _places(db, answer["prefix"]) == ["api_keys"]
         assert await _places(db, secret) == []
         assert secret not in log
-    assert await _places(db, made["id"]) == ["api_keys", "outbox"]
+    assert await _places(db, made["id"]) == ["api_keys", "outbox", "tasks"]
     assert made["id"] in log, "the act is in the log"
 
 
