@@ -273,6 +273,7 @@ async def ways_out(browser: Browser, db: Database, user: Person, way: str) -> No
     assert answer.status_code in {200, 204}, answer.text
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["sign out", "revoke", "revoke others", "password"])
 async def test_a_revoked_session_is_refused_on_every_instance_within_a_second(
     app_process: StartApp, db: Database, ada: Person, way: str

@@ -17,7 +17,9 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    cast,
     delete,
+    extract,
     func,
     insert,
     literal_column,
@@ -110,7 +112,7 @@ RENEW_SESSION = Statement(
         csrf_token=bindparam("new_csrf_token"),
         last_seen_at=func.now(),
     )
-    .returning(sessions.c.expires_at, func.extract("epoch", sessions.c.expires_at - func.now()).label("seconds")),
+    .returning(cast(extract("epoch", sessions.c.expires_at - func.now()), Double).label("seconds")),
     name="renew_session",
 )
 # The user's row, locked: sign-ins of one user are counted one after another, and none comes between a password's
