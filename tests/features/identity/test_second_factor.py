@@ -392,6 +392,19 @@ async def test_what_happens_to_it_is_written_down(resources: Resources, person: 
     assert (events[2]["payload"]["about"], events[2]["payload"]["address"]) == ("second_factor", HERE.address)
 
 
+async def test_its_owner_is_told_by_mail(resources: Resources, person: Person, db: Database) -> None:
+    """Who finds an open browser and knows the password would otherwise do it unnoticed (ASVS 6.3.7)."""
+    app = await enrol(resources, person)
+    code = app.recovery_codes[0]
+    await enrolment.remove(resources, HERE, person.id, password=person.password, code=code)
+
+    asked = await db.fetch_all("SELECT payload FROM tasks WHERE task_type = 'identity.send_notice' ORDER BY id")
+
+    told = [(row["payload"]["user_id"], row["payload"]["about"]) for row in asked]
+    about = ("second_factor_added", "recovery_code_used", "second_factor_removed")
+    assert told == [(str(person.id), each) for each in about]
+
+
 async def test_a_change_of_the_secret_is_survived_and_followed(
     settings: TestSettings, clock: FakeClock, resources: Resources, person: Person
 ) -> None:

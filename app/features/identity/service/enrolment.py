@@ -14,8 +14,10 @@ from app.features.identity.recovery_codes import new_recovery_codes, recovery_co
 from app.features.identity.repository import second_factors as rows
 from app.features.identity.repository.users import select_user
 from app.features.identity.service.audit import NOWHERE, record
+from app.features.identity.service.mails import notify
 from app.features.identity.service.second_factor import encrypted, secret_of, take_code, take_try
 from app.features.identity.service.sign_in import reauthenticate
+from app.features.identity.tasks import Notice
 from app.features.identity.totp import enrolment_uri, new_secret, step_of
 
 
@@ -66,6 +68,7 @@ async def confirm(resources: Resources, visitor: Visitor, user_id: UUID, *, code
         if not await rows.confirm(db, user_id, old_secret=found["secret"], step=step, secret=sealed):
             raise WrongCode  # another request was quicker: to confirm it, or to begin anew
         await record(resources, SECOND_FACTOR_ADDED, user_id, by=user_id, visitor=visitor)
+        await notify(resources, user_id, about=Notice.SECOND_FACTOR_ADDED)
         await _store_recovery_codes(resources, visitor, user_id, codes)
     return codes
 
@@ -97,6 +100,7 @@ async def switch_off(
         if not await rows.delete_factor(resources.database, user_id):
             raise NoSecondFactor
         await record(resources, SECOND_FACTOR_REMOVED, user_id, by=by, visitor=visitor)
+        await notify(resources, user_id, about=Notice.SECOND_FACTOR_REMOVED)
 
 
 async def _prove_again(resources: Resources, visitor: Visitor, user_id: UUID, password: str) -> None:

@@ -22,6 +22,8 @@ from app.features.identity.recovery_codes import recovery_code_hash
 from app.features.identity.repository import second_factors as rows
 from app.features.identity.sealing import Undecipherable, decrypt, encrypt
 from app.features.identity.service.audit import record
+from app.features.identity.service.mails import notify
+from app.features.identity.tasks import Notice
 from app.features.identity.totp import step_of
 
 log = structlog.get_logger(__name__)
@@ -92,6 +94,7 @@ async def _spend_recovery_code(resources: Resources, visitor: Visitor, user_id: 
             return False
         await rows.forget_failures(db, user_id)
         await record(resources, RECOVERY_CODE_USED, user_id, by=user_id, visitor=visitor)
+        await notify(resources, user_id, about=Notice.RECOVERY_CODE_USED)
     return True
 
 

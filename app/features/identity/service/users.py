@@ -30,7 +30,9 @@ from app.features.identity.repository import administration as rows
 from app.features.identity.repository.users import select_user, update_password
 from app.features.identity.service.audit import NOWHERE, record
 from app.features.identity.service.ending import end_everything
+from app.features.identity.service.mails import notify
 from app.features.identity.service.people import user_of
+from app.features.identity.tasks import Notice
 
 NEWEST = rows.NEWEST
 
@@ -130,6 +132,7 @@ async def set_password(resources: Resources, user: User, password: str) -> None:
         await update_password(resources.database, user.id, password_hash)
         await end_everything(resources, user.id)
         await record(resources, PASSWORD_CHANGED, user.id, by=None)
+        await notify(resources, user.id, about=Notice.PASSWORD_CHANGED)
     await resources.realtime.disconnect(str(user.id))
 
 
