@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import unicodedata
 from base64 import b64encode
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import token_bytes
-from typing import ParamSpec, TypeVar
 
 import structlog
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.core.resources import Resources
-from app.features.identity.errors import HashingBusy
+from app.features.identity.bounded_threads import BoundedThreads
 
 log = structlog.get_logger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 # OWASP Password Storage Cheat Sheet: the least memory that it recommends, for some 20 ms of one core.
 ARGON2ID = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
-THREADS = 2
-WAITING = 16  # beyond those being hashed; the last of them waits some 0.2 s
-RETRY_AFTER = 1  # seconds
+THREADS = 2  # the last who waits does so for some 0.2 s
 
 
-class Hashing:
-    """Passwords in and out of Argon2id, on threads of its own.
-
-    All but `is_outdated` raises `HashingBusy` at once where too many wait already: a queue without an end would make
-    everybody wait until nobody does any more.
-    """
+class Hashing(BoundedThreads):
+    """Passwords in and out of Argon2id; all but `is_outdated` may raise `HashingBusy`."""
 
     def __init__(self) -> None:
-        """No thread is started before the first password."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing")
-        self._places = threading.BoundedSemaphore(THREADS + WAITING)
+        super().__init__("hashing", THREADS)
 
     async def hash(self, password: str) -> str:
         """In PHC form, with a salt of its own."""
@@ -53,29 +37,6 @@ class Hashing:
     def is_outdated(self, password_hash: str) -> bool:
         """Whether it was made with other parameters than those of today."""
         return ARGON2ID.check_needs_rehash(password_hash)
-
-    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Slow work about a password, in the same queue.
-
-        Where the caller has gone, what waits gives its place back at once, and what has begun when it ends: a thread
-        can't be stopped.
-        """
-        if not self._places.acquire(blocking=False):
-            raise HashingBusy(retry_after=RETRY_AFTER)
-        try:
-            future = self._threads.submit(work, *args, **kwargs)
-        except BaseException:
-            self._places.release()
-            raise
-        future.add_done_callback(self._leave)
-        return await asyncio.wrap_future(future)
-
-    def _leave(self, _: Future[T]) -> None:
-        self._places.release()
-
-    async def close(self) -> None:
-        """What has begun ends first; what waits is cancelled."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
 
 def hashing_of(resources: Resources) -> Hashing:

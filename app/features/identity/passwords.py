@@ -9,7 +9,8 @@ from secrets import token_urlsafe
 
 from app.core.errors import ValidationFailed
 from app.core.resources import Resources
-from app.features.identity.hashing import hashing_of, normal
+from app.features.identity.bounded_threads import BoundedThreads
+from app.features.identity.hashing import normal
 
 SHORTEST = 12  # characters
 LONGEST = 1024  # bytes of UTF-8
@@ -34,6 +35,13 @@ def new_password() -> str:
     return token_urlsafe(18)
 
 
+class Judging(BoundedThreads):
+    """One thread: it is Python, which takes turns with the loop. Two would make the loop wait for twice as long."""
+
+    def __init__(self) -> None:
+        super().__init__("judging", 1)
+
+
 def check_length(password: str, *, field: str = "password") -> None:
     """Of any password that somebody sends, before it costs anything. Raises `ValidationFailed`."""
     if len(password) > LONGEST or len(password.encode("utf-8", "surrogatepass")) > LONGEST:
@@ -43,7 +51,7 @@ def check_length(password: str, *, field: str = "password") -> None:
 async def judge(resources: Resources, password: str, *, about: Sequence[str], field: str = "password") -> None:
     """`check_new_password` beside the loop. Raises `ValidationFailed`, and `HashingBusy` where too many wait."""
     check_length(password, field=field)
-    await hashing_of(resources).run(check_new_password, password, about=about, field=field)
+    await resources.held.obtain(Judging, Judging).run(check_new_password, password, about=about, field=field)
 
 
 def check_new_password(password: str, *, about: Sequence[str], field: str = "password") -> None:
@@ -85,7 +93,7 @@ def _guessable(password: str, about: Sequence[str]) -> Iterator[str]:
     # It costs 0.1 s and 20 MB, which a process that nobody registers at can do without.
     from zxcvbn import feedback, matching, scoring, time_estimates  # noqa: PLC0415
 
-    head = _with_few_signs(password[:JUDGED], matching.L33T_TABLE)
+    head = _with_few_signs(_head(password), matching.L33T_TABLE)
     # Its own entrance keeps the words of the last caller in a global, where another thread would read them.
     known = {**matching.RANKED_DICTIONARIES, "user_inputs": matching.build_ranked_dict(sorted(_words(about)))}
     found = scoring.most_guessable_match_sequence(head, matching.omnimatch(head, known))
@@ -94,6 +102,13 @@ def _guessable(password: str, about: Sequence[str]) -> Iterator[str]:
         said = feedback.get_feedback(score, found["sequence"])
         yield said["warning"] or GUESSABLE
         yield from said["suggestions"]
+
+
+def _head(password: str) -> str:
+    """What is judged of it; of what repeats itself only whole times: a rest would look like something more."""
+    head = password[:JUDGED]
+    period = next(length for length in range(1, JUDGED + 1) if head.startswith(head[length:]))
+    return head[: -(len(head) % period) or None] if 2 * period <= len(head) else head
 
 
 def _with_few_signs(password: str, letters: Mapping[str, Sequence[str]]) -> str:

@@ -14,8 +14,9 @@ from argon2 import PasswordHasher, extract_parameters
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.features.identity.bounded_threads import WAITING
 from app.features.identity.errors import HashingBusy
-from app.features.identity.hashing import STAND_IN, THREADS, WAITING, Hashing
+from app.features.identity.hashing import STAND_IN, THREADS, Hashing
 from tests.features.identity.people import PASSWORD, PASSWORD_HASH
 from tests.harness.waiting import eventually
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import string
+import threading
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import cycle, islice
@@ -19,9 +20,9 @@ from app.core.errors import ValidationFailed
 from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources, open_resources
 from app.features.identity import passwords
+from app.features.identity.bounded_threads import WAITING
 from app.features.identity.errors import HashingBusy
-from app.features.identity.hashing import THREADS, WAITING, hashing_of
-from app.features.identity.passwords import check_length, check_new_password
+from app.features.identity.passwords import Judging, check_length, check_new_password
 from tests.features.identity.people import PASSWORD
 from tests.harness.settings import TestSettings
 
@@ -97,11 +98,11 @@ def lengthened(word: str) -> Iterator[str]:
     yield word.capitalize().ljust(12, "!")
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(8))
 def test_the_3000_most_common_passwords_are_refused_in_every_length_that_fits(part: int) -> None:
     assert len(COMMON) == 30_000
 
-    taken = [made for each in COMMON[:3000][part::3] for made in lengthened(each) if not refusal(made)]
+    taken = [made for each in COMMON[:3000][part::8] for made in lengthened(each) if not refusal(made)]
 
     assert taken == []
 
@@ -139,6 +140,15 @@ def test_what_everybody_knows_of_the_person_is_no_password(password: str) -> Non
     assert refusal(password) == passwords.ABOUT_YOU
     # It is theirs that is refused; of somebody else the same text may be good.
     assert refusal(password, about=("bob@elsewhere.test", "Bob")) != passwords.ABOUT_YOU
+
+
+@pytest.mark.parametrize("length", [18, 23, 24, 33, 48, 57, 70, 200])
+def test_what_repeats_itself_is_refused_however_often_it_does(length: int) -> None:
+    """zxcvbn takes the rest of the last time for something more: it lets 23 characters of this pass."""
+    repeated = ("passwordq" * 30)[:length]
+
+    assert refusal(repeated) != ""
+    assert length < passwords.JUDGED or refusal(repeated + "xk7") != ""
 
 
 def test_a_name_is_no_help_inside_a_password() -> None:
@@ -215,7 +225,7 @@ def test_as_it_is_zxcvbn_takes_seconds() -> None:
     from zxcvbn import zxcvbn  # noqa: PLC0415  (as where it is used)
 
     began = thread_time()
-    zxcvbn((LEET * 4)[:72])
+    zxcvbn((LEET * 2)[:36])
 
     assert thread_time() - began > 0.2
 
@@ -226,12 +236,14 @@ async def resources(settings: TestSettings) -> AsyncIterator[Resources]:
         yield opened
 
 
-async def test_judging_waits_in_the_queue_of_the_hashes(resources: Resources) -> None:
-    inside = [asyncio.create_task(hashing_of(resources).hash(PASSWORD)) for _ in range(THREADS + WAITING)]
+async def test_those_who_are_judged_wait_in_a_queue_that_has_an_end(resources: Resources) -> None:
+    gate, judging = threading.Event(), resources.held.obtain(Judging, Judging)
+    inside = [asyncio.create_task(judging.run(gate.wait)) for _ in range(1 + WAITING)]
     await asyncio.sleep(0)
 
     with pytest.raises(HashingBusy):
         await passwords.judge(resources, PASSWORD, about=ADA)
+    gate.set()
     await asyncio.gather(*inside)
 
     await passwords.judge(resources, PASSWORD, about=ADA)
