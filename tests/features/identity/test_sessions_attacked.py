@@ -120,7 +120,7 @@ FORGED: dict[str, dict[str, str | None]] = {
     "opaque origin with the right token": {"Origin": "null"},
     "our host by another scheme": {"Origin": "https://{host}"},
     "another port of our host": {"Origin": "http://127.0.0.1:1"},
-    "our origin as a prefix": {"Origin": "http://{host}.evil.example"},
+    "our origin as a prefix": {"Host": "app.example", "Origin": "http://app.example.evil.example"},
     "cross-site with the right token": {"Sec-Fetch-Site": "cross-site"},
     "same-site of no listed origin": {"Sec-Fetch-Site": "same-site"},
     "a word that no browser says": {"Sec-Fetch-Site": "whatever"},

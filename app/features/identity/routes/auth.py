@@ -23,7 +23,7 @@ from app.features.identity.models import Proof, User
 from app.features.identity.service import sessions
 from app.features.identity.service.sign_in import prove_password
 from app.features.identity.visitors import visitor
-from app.web import PUBLIC, SIGNED_IN, current_caller, endpoint, resources
+from app.web import KIB, PUBLIC, SIGNED_IN, current_caller, endpoint, resources
 
 routes = Blueprint("auth", __name__, url_prefix="/api/v1/auth")
 
@@ -56,7 +56,7 @@ class WhoAmI:
 
 @routes.post("/login")
 @endpoint(
-    PUBLIC.but(idempotency=False),
+    PUBLIC.but(body=16 * KIB, idempotency=False),
     answers={200: SignedIn},
     errors=(SignInFailed, SecondFactorNeeded, CsrfRefused, TooManyTries, HashingBusy),
 )

@@ -13,7 +13,7 @@ from app.features.identity.credentials import NO_STORE, session_id, user_id
 from app.features.identity.errors import CsrfRefused, HashingBusy, PasswordWrong, TooManyTries
 from app.features.identity.service.password_change import Change, change_password
 from app.features.identity.visitors import visitor
-from app.web import SIGNED_IN, current_caller, endpoint, resources
+from app.web import KIB, SIGNED_IN, current_caller, endpoint, resources
 
 routes = Blueprint("passwords", __name__, url_prefix="/api/v1/auth/password")
 
@@ -35,7 +35,7 @@ class Changed:
 
 @routes.post("")
 @endpoint(
-    SIGNED_IN.but(idempotency=False),
+    SIGNED_IN.but(body=16 * KIB, idempotency=False),
     answers={200: Changed},
     errors=(PasswordWrong, CsrfRefused, TooManyTries, HashingBusy),
 )
