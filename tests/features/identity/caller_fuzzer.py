@@ -92,13 +92,13 @@ class Fuzzer:
             phases=[Phase.generate],
             suppress_health_check=HEALTH,
         )
-        def ask(case: Case) -> None:
+        def ask(case: Case[Any]) -> None:
             number = next(turn)
             self._ask(case, with_id=number % 2 == 0, with_body=number % 4 < 2)
 
         ask()
 
-    def _ask(self, case: Case, *, with_id: bool, with_body: bool) -> None:
+    def _ask(self, case: Case[Any], *, with_id: bool, with_body: bool) -> None:
         name = f"{case.method} {case.path}"
         if case.path_parameters and with_id:
             case.path_parameters = {each: next(self._ids[each]) for each in case.path_parameters}

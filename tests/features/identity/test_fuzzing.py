@@ -21,7 +21,7 @@ from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 
 MARK = "kwyjibo"
-EXAMPLES = 60 if os.environ.get("PLINTH_LONG") else 3  # for each operation, of those that fit and of those that don't
+EXAMPLES = 20 if os.environ.get("PLINTH_LONG") else 3  # for each operation, of those that fit and of those that don't
 UNLIMITED = "rate_limit.enabled=false"  # what is asked here is more than a person may
 API = "/api/v1"
 BODIES = {
