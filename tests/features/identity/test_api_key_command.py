@@ -88,6 +88,14 @@ async def test_a_name_is_held_to_the_same_bounds_as_over_http(operator: Operator
         assert answer.err.startswith("name ")
 
 
+@pytest.mark.parametrize(("life", "code"), [("999999w", 2), ("3660d", 2), ("0s", 1)])
+async def test_a_life_that_is_none_is_refused(operator: Operator, root: Person, life: str, code: int) -> None:
+    answer = await operator("api-key", "create", "--user", root.email, "--name", "x", "--expires-in", life)
+
+    assert (answer.code, answer.out) == (code, "")
+    assert "expires" in answer.err
+
+
 async def test_keys_are_listed_with_their_state_and_without_themselves(
     operator: Operator, db: Database, root: Person
 ) -> None:

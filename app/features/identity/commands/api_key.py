@@ -54,6 +54,8 @@ def create(
     from app.features.identity.permissions import offered_by
     from app.features.identity.service import keys
 
+    if life is not None and life > keys.LONGEST_LIFE:
+        raise click.BadParameter("ten years at most.", param_hint="--expires-in")
     assert context.application is not None  # noqa: S101  (app.cli hands it in)
     offered = offered_by(context.application(context.load_settings()))
 
