@@ -102,8 +102,7 @@ INSERT_PAIR = Statement(
 SELECT_PAIR = Statement(
     select(
         *(jwt_tokens.c.jti, jwt_tokens.c.user_id, jwt_tokens.c.family_id, jwt_tokens.c.access_jti),
-        *(jwt_tokens.c.revoked, jwt_tokens.c.replaced_by),
-        *(_access.c.created_at.label("issued_at"), _access.c.expires_at),
+        *(jwt_tokens.c.revoked, _access.c.created_at.label("issued_at"), _access.c.expires_at),
     )
     .join_from(jwt_tokens, _access, _access.c.jti == jwt_tokens.c.access_jti)
     .where(jwt_tokens.c.jti == bindparam("jti", type_=Uuid)),

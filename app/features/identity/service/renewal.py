@@ -79,6 +79,5 @@ async def _again(resources: Resources, used: Row) -> Pair | _Refusal:
         pair = await repository.select_pair(resources.database, used["replaced_by"])
     except RowNotFound:
         return _Refusal.OVER  # its access token has expired within the window, and is swept
-    if pair["replaced_by"] is not None:
-        return _Refusal.REUSED  # whoever has used the successor has had the answer
-    return _Refusal.OVER if pair["revoked"] else pair_of(resources.settings.jwt, pair)
+    # Whoever has used the successor has had the answer. One that was revoked otherwise has no family left to end.
+    return _Refusal.REUSED if pair["revoked"] else pair_of(resources.settings.jwt, pair)
