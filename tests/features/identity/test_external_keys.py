@@ -8,17 +8,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.core.database import Database
 from app.core.errors import Unauthorized
+from app.core.lifecycle import Lifecycle
 from app.core.protected import is_protected
+from app.core.resources import open_resources
 from app.core.settings.sections import Oidc
 from app.features.identity import discovery
 from app.features.identity.errors import ProviderAway
 from app.features.identity.provider import INTERVAL, Provider
+from app.features.identity.service.external import caller_of
 from app.features.identity.signing_keys import signing_keys
 from tests.features.identity.lying_provider import lying_provider
+from tests.features.identity.people import make_person
 from tests.harness.clock import FakeClock
-from tests.harness.openid import AUDIENCE, OpenIdProvider, make_key, openid_provider
+from tests.harness.openid import AUDIENCE, OpenIdProvider, claims_of, make_key, openid_provider
 from tests.harness.processes import alive, stalled
+from tests.harness.settings import TestSettings
 
 MAX_AGE, HOUR = 300.0, 3600.0  # seconds
 OLD, NEW = make_key("old"), make_key("new")
@@ -296,3 +302,32 @@ def test_a_set_gives_each_key_one_algorithm_and_leaves_out_what_is_no_key_for_si
 
 def test_the_bound_of_an_answer_is_far_above_a_real_one() -> None:
     assert discovery.LARGEST > 64 * 2048
+
+
+async def test_who_is_known_costs_one_statement(settings: TestSettings, db: Database) -> None:
+    person = await make_person(db)
+    async with lying_provider("", OLD) as (issuer, _):
+        await db.execute(
+            "INSERT INTO external_identities (issuer, subject, user_id) VALUES (:issuer, 'amy', :user)",
+            {"issuer": issuer, "user": person.id},
+        )
+        trusting = settings(f"oidc.issuer={issuer}", f"oidc.audience={AUDIENCE}", "oidc.timeout=30")
+        async with open_resources(trusting, Lifecycle()) as resources:
+            seen = resources.database.observer = Statements()
+
+            caller = await caller_of(resources, OLD.sign(claims_of(issuer)))
+
+    assert (caller.id, caller.credential) == (str(person.id), f"external:{person.id}")
+    assert seen.names == ["select_external_user"]
+
+
+class Statements:
+    """Remembers the names of all statements."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def acquired(self, seconds: float) -> None: ...
+
+    def queried(self, name: str, outcome: str, seconds: float) -> None:  # noqa: ARG002  (the observer's own signature)
+        self.names.append(name)
