@@ -132,7 +132,8 @@ async def test_who_comes_when_all_places_are_taken_is_told_at_once(hashing: Hash
     await eventually(lambda: gate.begun == THREADS, within=10)
 
     with pytest.raises(HashingBusy) as refused:
-        await hashing.verify(PASSWORD_HASH, PASSWORD)
+        async with asyncio.timeout(10):
+            await hashing.verify(PASSWORD_HASH, PASSWORD)
     gate.opened.set()
     passed = await asyncio.gather(*inside)
 
