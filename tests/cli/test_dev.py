@@ -104,12 +104,16 @@ async def test_everything_runs_and_ctrl_c_leaves_no_process_but_the_data(project
             health = (await client.get(f"{first.url}/health")).json()
             page = await client.get(f"{first.url}/", follow_redirects=True)
             docs = await client.get(next(line.split()[1] for line in first.text.splitlines() if "Docs:" in line))
+            signing_in = next(line.split() for line in first.text.splitlines() if "Sign in:" in line)
+            given = {"email": signing_in[2], "password": signing_in[-1]}
+            signed_in = await client.post(f"{first.url}/api/v1/auth/login", json=given)
         processes = family(first.process.pid)
         code = await first.end(signal.SIGINT)
 
     assert (health["status"], health["database"], health["redis"]) == ("healthy", "connected", "connected")
     assert "Plinth is running" in page.text
     assert "docs/swagger-ui-bundle.js" in docs.text
+    assert (signed_in.status_code, signed_in.json()["user"]["role"]) == (200, "admin")
     assert code == 0
     assert len(processes) > 5, "the server, PostgreSQL with its processes, Redis"
     assert not [process for process in processes if alive(process.pid)]
@@ -118,6 +122,8 @@ async def test_everything_runs_and_ctrl_c_leaves_no_process_but_the_data(project
         await second.banner()
         assert await second.end(signal.SIGTERM) == 0
         assert "revision_applying" not in second.text, "the schema was kept"
+        assert "with the password in .local/first-sign-in" in second.text
+        assert given["password"] not in second.text
 
 
 async def test_a_taken_port_is_told_before_anything_is_started(project: Path) -> None:
