@@ -12,7 +12,7 @@ from app.bootstrap import FEATURES
 from app.core.database import Database
 from app.core.errors import ValidationFailed
 from app.feature import registry_of
-from app.features.identity.hashing import Hashing
+from app.features.identity.bounded_threads import BoundedThreads
 from app.features.identity.models import Visitor
 from app.features.identity.sealing import seal
 from app.features.identity.service.registration import register
@@ -219,11 +219,11 @@ async def test_a_password_over_a_kilobyte_is_refused_before_it_costs_anything(
     """Hashing it first would let anybody buy much of our time with a few bytes of theirs."""
     ran: list[object] = []
 
-    async def run(_: Hashing, work: object, *_about: object, **_more: object) -> str:
+    async def run(_: BoundedThreads, work: object, *_about: object, **_more: object) -> str:
         ran.append(work)
         return "what it gave"
 
-    monkeypatch.setattr(Hashing, "run", run)
+    monkeypatch.setattr(BoundedThreads, "run", run)
     async with opened(settings()) as resources:
         for password in ("x" * 1025, "漢" * 342, "x" * 1_000_000):
             with pytest.raises(ValidationFailed):
