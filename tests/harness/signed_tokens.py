@@ -28,9 +28,20 @@ COOKIE = "__Host-session"
 REVOKED = "signed_tokens:revoked"  # a set in Redis, so that every process sees it
 
 
-def sign(caller: str, *, role: str = "user", expires: float = FAR, session: str = "", key: bytes = KEY) -> str:
-    """A token for `caller`, valid until `expires` (seconds since 1970); `session` names one of its sign-ins."""
-    claims = {"sub": caller, "role": role, "exp": expires, "sid": session or caller}
+def sign(
+    caller: str,
+    *,
+    role: str = "user",
+    expires: float = FAR,
+    session: str = "",
+    permissions: Sequence[str] | None = None,
+    key: bytes = KEY,
+) -> str:
+    """A token for `caller`, valid until `expires` (seconds since 1970); `session` names one of its sign-ins.
+
+    With `permissions` it stands for an API key.
+    """
+    claims = {"sub": caller, "role": role, "exp": expires, "sid": session or caller, "permissions": permissions}
     return seal(json.dumps(claims).encode(), key=key)
 
 
@@ -108,8 +119,9 @@ def verified(token: str) -> Caller:
     try:
         claims = json.loads(payload)
         name, expires_at = str(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC)
-        session = str(claims.get("sid", name))
-        return Caller(name, str(claims["role"]), credential=credential(session), expires_at=expires_at)
+        session, given = str(claims.get("sid", name)), claims.get("permissions")
+        permissions = None if given is None else frozenset(given)
+        return Caller(name, str(claims["role"]), permissions, credential(session), expires_at)
     except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
         raise Unauthorized from error
 

@@ -37,6 +37,18 @@ async def for_admins() -> str:
     return current_caller().id
 
 
+@routes.get("/read")
+@endpoint(SIGNED_IN.but(permission="notes:read"))
+async def for_readers() -> str:
+    return current_caller().id
+
+
+@routes.get("/audit")
+@endpoint(ADMIN.but(permission="notes:audit"))
+async def for_auditors() -> str:
+    return current_caller().id
+
+
 @routes.get("/operations")
 @endpoint(PUBLIC.but(audience=Audience.OPERATIONS))
 async def for_operations() -> str:
@@ -166,3 +178,33 @@ async def test_operations_call_from_their_networks(
 def test_two_features_that_know_callers_are_refused(settings: TestSettings) -> None:
     with pytest.raises(TwoAuthenticators, match="Here audiences and signed_tokens do"):
         create_app(settings(), [feature, signed_tokens.feature], lifecycle=Lifecycle())
+
+
+READER, AUDITOR = ["notes:read"], ["notes:read", "notes:audit"]
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "permissions", "refusal"),
+    [
+        ("/read", "user", None, ""),  # a person
+        ("/read", "user", READER, ""),
+        ("/read", "user", [], "This key lacks the permission notes:read."),
+        ("/read", "user", ["notes:write", "notes:rea", "notes"], "This key lacks the permission notes:read."),
+        ("/read", "admin", ["notes:audit"], "This key lacks the permission notes:read."),
+        ("/audit", "admin", AUDITOR, ""),
+        ("/audit", "admin", READER, "This key lacks the permission notes:audit."),
+        ("/audit", "user", AUDITOR, "You may not do this."),  # a key may no more than its owner
+        ("/user", "user", AUDITOR, "This is for people who have signed in; an API key does not open it."),
+        ("/admin", "admin", AUDITOR, "This is for people who have signed in; an API key does not open it."),
+        ("/public", "user", [], ""),
+    ],
+)
+async def test_a_key_opens_what_it_was_given_and_nothing_else(
+    settings: TestSettings, serving: Serving, path: str, role: str, permissions: list[str] | None, refusal: str
+) -> None:
+    async with opened(settings(), feature) as app, serving(app) as client:
+        answer = await client.get(path, headers=bearer("ada", role=role, permissions=permissions))
+
+    assert answer.status_code == (403 if refusal else 200)
+    if refusal:
+        assert (answer.json()["code"], answer.json()["error"]) == ("FORBIDDEN", refusal)

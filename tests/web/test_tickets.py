@@ -208,15 +208,18 @@ async def test_redis_holds_neither_tickets_nor_credentials(
 
 async def test_a_caller_comes_out_of_a_ticket_as_it_went_in(settings: TestSettings) -> None:
     whole = Caller("ada", "admin", frozenset({"read", "write"}), "session:1", datetime(2100, 1, 1, 12, 30, 1, 5, UTC))
-    plain = Caller("bob")
+    plain, powerless = Caller("bob"), Caller("eve", permissions=frozenset())  # None is a person, and may do all
     async with opened(settings(), feature) as app:
         assert app.resources is not None
         redis: Redis = app.resources.redis
-        back = [await redeem_ticket(redis, await issue_ticket(redis, each, lifetime=30)) for each in (whole, plain)]
+        back = [
+            await redeem_ticket(redis, await issue_ticket(redis, each, lifetime=30))
+            for each in (whole, plain, powerless)
+        ]
         with pytest.raises(Unauthorized):
             await redeem_ticket(redis, "A" * 43)
 
-    assert back == [whole, plain]
+    assert back == [whole, plain, powerless]
 
 
 @pytest.mark.fault
