@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from app.core.errors import ValidationFailed
-from app.features.mail.message import is_address
+from app.features.mail import is_address
 
 LONGEST = 254  # what SMTP carries (RFC 5321, 4.5.3.1.3)
 

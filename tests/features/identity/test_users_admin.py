@@ -19,6 +19,7 @@ from tests.features.identity.people import API, Browser, Person, make_person, si
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 
+NAME_AND_ROLE = "SELECT name, role FROM users WHERE id = :id"
 FIELDS = {"id", "email", "name", "role", "is_active", "email_verified", "second_factor", "created_at"}
 NOBODY = "01a1ffc9-4125-7647-8cde-b3b859b8fd3a"
 
@@ -219,6 +220,19 @@ async def test_a_key_opens_what_it_was_given(app: AppProcess, db: Database, root
     assert [await ask(reading, "GET"), await ask(reading, "PATCH", {"name": "X"})] == [200, 403]
     assert [await ask(of_user, "GET"), await ask(of_user, "PATCH", {"role": "admin"})] == [403, 403]
     assert await ask(other, "GET") == 403
+
+
+async def test_a_key_makes_nobody_an_administrator(app: AppProcess, db: Database, root: Person, ada: Person) -> None:
+    """Else whoever has the key for a minute has an administrator for ever."""
+    _, writing = await make_key(db, root, "users:write")
+    sent = {"headers": {"Authorization": f"Bearer {writing}"}}
+
+    renamed = await app.http.patch(f"{API}/users/{ada.id}", **sent, json={"name": "Countess"})
+    promoted = await app.http.patch(f"{API}/users/{ada.id}", **sent, json={"name": "Root", "role": "admin"})
+
+    assert (renamed.status_code, promoted.status_code) == (200, 403)
+    assert promoted.json()["error"] == "An API key gives nobody another role; sign in to do that."
+    assert tuple((await db.fetch_existing(NAME_AND_ROLE, {"id": ada.id})).values()) == ("Countess", "user")
 
 
 async def test_deactivation_ends_everything_at_once_on_every_instance(

@@ -18,6 +18,7 @@ from app.features.identity.service.sessions import SessionLine
 from app.features.identity.service.users import UserChange
 from app.features.identity.visitors import visitor
 from app.web import ADMIN, Page, PageQuery, current_caller, decode_cursor, endpoint, page_of, resources
+from app.web.audience import KeyForbidden
 
 routes = Blueprint("users", __name__, url_prefix="/api/v1/users")
 
@@ -48,13 +49,15 @@ async def show(shown_id: UUID) -> Any:  # noqa: ANN401  (a dataclass with header
 
 
 @routes.patch("/<uuid:changed_id>")
-@endpoint(WRITING, answers={200: User}, errors=(NoSuchUser, LastAdmin, CsrfRefused))
+@endpoint(WRITING, answers={200: User}, errors=(NoSuchUser, LastAdmin, CsrfRefused, KeyForbidden))
 async def change(changed_id: UUID, body: UserChange) -> Any:  # noqa: ANN401  (a dataclass with headers)
     """Change the name of a user, the role, or whether they may sign in.
 
     Who is deactivated is signed out everywhere at once, sockets included, and no API key of theirs opens anything. The
-    last administrator stays one.
+    last administrator stays one. An API key changes no role: what it makes would outlive its own revocation.
     """
+    if body.role is not None and current_caller().permissions is not None:
+        raise KeyForbidden("An API key gives nobody another role; sign in to do that.")
     changed = await users.change_user(resources(), changed_id, body, by=user_id(current_caller()), visitor=visitor())
     return changed, 200, NO_STORE
 

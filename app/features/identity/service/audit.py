@@ -1,4 +1,4 @@
-"""Writes down every act that matters to security: an event in its transaction, and a line in the log once it is stored."""
+"""Writes down every act that matters to security: an event in its transaction, a line in the log once it is stored."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@ from uuid import UUID
 from app.core.resources import Resources
 from app.features.identity.repository.users import select_user
 from app.features.identity.tasks import SEND_NOTICE, Notice, NoticeMail
-from app.features.mail.adapters import mailer_of
-from app.features.mail.mailer import Mail, MailRefused
+from app.features.mail import Mail, MailRefused, mailer_of
 
 HAPPENED = {
     Notice.PASSWORD_CHANGED: "Your password was changed.",
