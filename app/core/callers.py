@@ -15,6 +15,7 @@ class Caller:
     `permissions` are what the key of a machine was given, and nothing else opens to it; None for a person, who may do
     what the role may. `credential` names what was shown (such as `session:<id>`, never the secret itself), so that the
     sockets of one sign-in can be closed alone; `expires_at` is when it ends by itself, None where it does not.
+    `complete` is False for somebody who has to add to their sign-in first, such as a second factor.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Caller:
     permissions: frozenset[str] | None = None
     credential: str = ""
     expires_at: datetime | None = None
+    complete: bool = True
 
     @property
     def is_admin(self) -> bool:

@@ -13,12 +13,16 @@ from app.web.application import resources
 from app.web.callers import Authenticator, Caller, Reviewer
 from app.web.endpoint import Endpoint
 from app.web.exchange import exchange_of
-from app.web.policy import Audience
+from app.web.policy import Audience, Policy
 from app.web.tickets import PARAMETER, redeem_ticket
 
 
 class KeyForbidden(Forbidden):
     """This is for people who have signed in; an API key does not open it."""
+
+
+class IncompleteSignIn(Forbidden):
+    """Add a second factor first; until then nothing else is open to you."""
 
 
 class Audiences:
@@ -49,8 +53,8 @@ class Audiences:
                 return
             case Audience.OPERATIONS:
                 self._admit_network(incoming)
-            case audience:
-                await self._admit_caller(incoming, audience, endpoint.policy.permission)
+            case _:
+                await self._admit_caller(incoming, endpoint.policy)
 
     def _admit_network(self, incoming: Request | Websocket) -> None:
         client = exchange_of(incoming.scope).client
@@ -61,17 +65,19 @@ class Audiences:
         if address is not None and not any(address in network for network in self.operations):
             raise Forbidden("This is answered to the networks in telemetry.networks only.")
 
-    async def _admit_caller(self, incoming: Request | Websocket, audience: Audience, permission: str | None) -> None:
+    async def _admit_caller(self, incoming: Request | Websocket, policy: Policy) -> None:
         caller = await self._caller(incoming)
         if caller is None:
-            if audience is Audience.SOCKET and self.anonymous:
+            if policy.audience is Audience.SOCKET and self.anonymous:
                 return
             raise Unauthorized
         exchange_of(incoming.scope).caller = caller
-        if audience is Audience.ADMIN and not caller.is_admin:
+        if policy.audience is Audience.ADMIN and not caller.is_admin:
             raise Forbidden
-        if not caller.has(permission):
-            raise KeyForbidden(f"This key lacks the permission {permission}." if permission else None)
+        if not caller.has(policy.permission):
+            raise KeyForbidden(f"This key lacks the permission {policy.permission}." if policy.permission else None)
+        if not (caller.complete or policy.completing):
+            raise IncompleteSignIn
 
     async def _caller(self, incoming: Request | Websocket) -> Caller | None:
         """Whom the credentials prove. A handshake with a ticket is its holder's, whatever else it carries."""

@@ -53,6 +53,8 @@ class Policy:
     limits: tuple[Limit, ...] | None = None
     # What an API key has to have been given, as in `tasks:read`; a route without one is for people only.
     permission: str | None = None
+    # True for what leads to a complete sign-in (`Caller.complete`): open to those whose sign-in lacks something, too.
+    completing: bool = False
     timeout: float | None = None  # seconds from the parsed head to the finished handler
     body: int | None = None  # bytes
     # An unsafe method honours the header Idempotency-Key, which holds one transaction around the handler.

@@ -134,7 +134,7 @@ CREATE TABLE recovery_codes (
     op.execute(
         "COMMENT ON TABLE recovery_codes IS 'What stands in for a lost second factor, each once: a used one is deleted'"
     )
-    op.execute("COMMENT ON COLUMN recovery_codes.code_hash IS 'SHA-256; the code has 80 bits of randomness'")
+    op.execute("COMMENT ON COLUMN recovery_codes.code_hash IS 'SHA-256; the code has 120 bits of randomness'")
 
 
 def downgrade() -> None:

@@ -33,7 +33,8 @@ async def test_events_are_listed_newest_first_without_their_payload(operator: Op
     assert re.split(r"  +", head) == ["ID", "TYPE", "AGGREGATE", "POSITION", "PUBLISHED", "HANDED ON"]
     assert [row[0] for row in cells] == [str(second), str(first)]
     assert cells[0][1:3] == ["notes.written", f"note:{aggregate}"]
-    assert (cells[0][-1], cells[1][-1]) == ("-", cells[1][-2])
+    assert cells[0][-1] == "-"
+    assert re.fullmatch(r"\d+ s ago", cells[1][-1])
     assert [each["id"] for each in unprocessed["items"]] == [str(second)]
     assert set(unprocessed["items"][0]) == {
         *("id", "event_type", "aggregate_type", "aggregate_id", "position", "created_at", "processed_at")

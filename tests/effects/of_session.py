@@ -39,6 +39,14 @@ async def _confirms(resources: Resources) -> bool:
     return True
 
 
+@shows("session.require_second_factor", {"false": True, "true": False})
+async def somebody_without_a_second_factor_has_signed_in_completely(trial: Trial) -> bool:
+    async with somebody(trial) as (resources, person):
+        session = await open_session(resources, await proven(resources, person), VISITOR)
+        caller, _ = await caller_of(resources, session.cookie)
+        return caller.complete
+
+
 @shows("session.idle_timeout", {"50": False, "500": True})
 async def a_session_that_was_not_used_for_a_while_holds(trial: Trial) -> bool:
     async with somebody(trial) as (resources, person):

@@ -182,7 +182,7 @@ recovery_codes = Table(
     "recovery_codes",
     metadata,
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("code_hash", LargeBinary, primary_key=True, comment="SHA-256; the code has 80 bits of randomness"),
+    Column("code_hash", LargeBinary, primary_key=True, comment="SHA-256; the code has 120 bits of randomness"),
     created_at(),
     CheckConstraint("octet_length(code_hash) = 32", name="code_hash_length"),
     comment="What stands in for a lost second factor, each once: a used one is deleted",

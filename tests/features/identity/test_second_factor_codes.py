@@ -80,14 +80,14 @@ def test_an_app_is_told_all_that_it_needs() -> None:
     assert len(base64.b32decode(secret)) == 20
 
 
-def test_recovery_codes_have_80_random_bits_in_groups() -> None:
+def test_recovery_codes_have_120_random_bits_in_groups() -> None:
     codes = new_recovery_codes() + new_recovery_codes()
 
     plain = [base64.b32decode(code.replace("-", "")) for code in codes]
 
     assert len(set(plain)) == 20
-    assert {len(each) for each in plain} == {10}
-    assert all(re.fullmatch(r"[A-Z2-7]{4}(-[A-Z2-7]{4}){3}", code) for code in codes)
+    assert {len(each) for each in plain} == {15}
+    assert all(re.fullmatch(r"[A-Z2-7]{6}(-[A-Z2-7]{6}){3}", code) for code in codes)
 
 
 def test_a_recovery_code_is_read_however_it_is_typed() -> None:

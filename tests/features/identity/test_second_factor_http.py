@@ -99,6 +99,36 @@ async def test_no_door_leads_past_it(app: AppProcess, browser: Browser, db: Data
     assert made == (2 if door == "/auth/login" else 3), "the browser's own session, and what the last one has opened"
 
 
+async def test_where_it_is_required_nothing_else_opens_before_it_is_there(
+    app_process: StartApp, db: Database, ada: Person
+) -> None:
+    app = await app_process("session.require_second_factor=true")
+    browser = Browser(app)
+    entered = await browser.sign_in(ada)
+    pair = (await app.http.post(f"{API}/auth/token", json={"email": ada.email, "password": ada.password})).json()
+    bearer = {"Authorization": f"Bearer {pair['access_token']}"}
+    doors = ("/sessions", "/api-keys")
+
+    async def with_token(path: str) -> int:
+        return (await app.http.get(API + path, headers=bearer)).status_code
+
+    before = [await browser.get(each) for each in doors]
+    as_program = [await with_token(each) for each in (*doors, "/auth/me")]
+    ticket = await browser.post("/realtime/tickets")
+    myself = await browser.get("/auth/me")
+    key = await app.http.post(f"{API}/api-keys", headers=bearer, json={"name": "way out", "permissions": []})
+    await enrol(browser, ada)
+    after = [(await browser.get(each)).status_code for each in doors]
+
+    assert entered.status_code == myself.status_code == 200
+    assert [each.status_code for each in before] == [403, 403]
+    assert before[0].json()["error"] == "Add a second factor first; until then nothing else is open to you."
+    assert as_program == [403, 403, 200]
+    assert (ticket.status_code, key.status_code) == (403, 403)
+    assert (after, await with_token("/sessions")) == ([200, 200], 200)
+    assert await db.fetch_val("SELECT count(*) FROM api_keys") == 0
+
+
 async def test_removing_needs_the_password_and_a_code(browser: Browser, ada: Person) -> None:
     secret = await enrol(browser, ada)
     code = secret.recovery_codes[0]
@@ -165,7 +195,7 @@ async def test_what_is_no_code_is_refused_before_it_is_tried(browser: Browser, b
 
 
 @pytest.mark.parametrize(
-    "code", ["\U0001f600" * 6, "\u0000" * 6, "\u0662\u0668\u0667\u0660\u0668\u0662", "-" * 16, " " * 20]
+    "code", ["\U0001f600" * 6, "\u0000" * 6, "\u0662\u0668\u0667\u0660\u0668\u0662", "-" * 24, " " * 20]
 )
 async def test_strange_codes_are_wrong_and_nothing_breaks(browser: Browser, ada: Person, code: str) -> None:
     await enrol(browser, ada)

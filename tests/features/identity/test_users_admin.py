@@ -225,10 +225,10 @@ async def test_a_key_opens_what_it_was_given(app: AppProcess, db: Database, root
 async def test_a_key_makes_nobody_an_administrator(app: AppProcess, db: Database, root: Person, ada: Person) -> None:
     """Else whoever has the key for a minute has an administrator for ever."""
     _, writing = await make_key(db, root, "users:write")
-    sent = {"headers": {"Authorization": f"Bearer {writing}"}}
+    sent, path = {"Authorization": f"Bearer {writing}"}, f"{API}/users/{ada.id}"
 
-    renamed = await app.http.patch(f"{API}/users/{ada.id}", **sent, json={"name": "Countess"})
-    promoted = await app.http.patch(f"{API}/users/{ada.id}", **sent, json={"name": "Root", "role": "admin"})
+    renamed = await app.http.patch(path, headers=sent, json={"name": "Countess"})
+    promoted = await app.http.patch(path, headers=sent, json={"name": "Root", "role": "admin"})
 
     assert (renamed.status_code, promoted.status_code) == (200, 403)
     assert promoted.json()["error"] == "An API key gives nobody another role; sign in to do that."

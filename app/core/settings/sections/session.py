@@ -18,6 +18,9 @@ class Session:
     previous_secret: Secret = declare.optional_secret(
         "The secret before the present one, which is still read; for the time of a change.", shortest=32
     )
+    require_second_factor: bool = declare.flag(
+        False, "Who has no second factor can, once signed in, do nothing but add one. API keys are not affected."
+    )
     idle_timeout: float = declare.seconds(
         43_200.0, 1, 31_536_000, "A session that nobody has used for so long is over."
     )

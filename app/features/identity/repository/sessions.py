@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.database import Database, Row, Statement
-from app.features.identity.repository.users import USER_COLUMNS
+from app.features.identity.repository.users import HAS_SECOND_FACTOR, USER_COLUMNS
 from app.features.identity.tables import jwt_tokens, sessions, users
 
 NOBODY = UUID(int=0)  # no session has it
@@ -54,7 +54,10 @@ def _select_session() -> Select[Any]:
     A write at every request would make the session's row the hottest of all: it is at most one a minute, and who
     meets the lock of another request of the same browser leaves the note to that one.
     """
-    columns = (sessions.c.id, sessions.c.user_id, sessions.c.csrf_token, sessions.c.expires_at, users.c.role)
+    columns = (
+        *(sessions.c.id, sessions.c.user_id, sessions.c.csrf_token, sessions.c.expires_at),
+        *(users.c.role, HAS_SECOND_FACTOR),
+    )
     found = (
         select(*columns, sessions.c.last_seen_at)
         .select_from(_owner)

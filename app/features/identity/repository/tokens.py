@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.core.database import TIMESTAMP, Database, Row, Statement
 from app.core.ids import new_id
 from app.core.settings.sections import Jwt
+from app.features.identity.repository.users import HAS_SECOND_FACTOR
 from app.features.identity.tables import jwt_tokens, users
 
 _owner = jwt_tokens.join(users, users.c.id == jwt_tokens.c.user_id)
@@ -38,7 +39,7 @@ def _seconds(name: str) -> ColumnElement[datetime]:
 
 
 SELECT_BEARER = Statement(
-    select(users.c.id, users.c.role, jwt_tokens.c.family_id, jwt_tokens.c.expires_at)
+    select(users.c.id, users.c.role, HAS_SECOND_FACTOR, jwt_tokens.c.family_id, jwt_tokens.c.expires_at)
     .select_from(_owner)
     .where(
         jwt_tokens.c.jti == bindparam("jti", type_=Uuid),

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, exists, insert, select, update
 from app.core.database import Database, Row, Statement
 from app.features.identity.tables import second_factors, users
 
-_has_second_factor = (
+HAS_SECOND_FACTOR = (
     exists()
     .where(second_factors.c.user_id == users.c.id, second_factors.c.confirmed_at.is_not(None))
     .label("second_factor")
@@ -17,7 +17,7 @@ _has_second_factor = (
 
 USER_COLUMNS = (
     *(users.c.id, users.c.email, users.c.name, users.c.role, users.c.is_active, users.c.email_verified),
-    *(users.c.created_at, _has_second_factor),
+    *(users.c.created_at, HAS_SECOND_FACTOR),
 )
 
 SELECT_USER = Statement(select(*USER_COLUMNS).where(users.c.id == bindparam("id")), name="select_user")

@@ -76,7 +76,7 @@ async def login(body: SignIn) -> tuple[SignedIn, int, dict[str, str]]:
 
 
 @routes.post("/logout")
-@endpoint(SIGNED_IN.but(idempotency=False), answers={204: None}, errors=(CsrfRefused, NotABrowser))
+@endpoint(SIGNED_IN.but(completing=True, idempotency=False), answers={204: None}, errors=(CsrfRefused, NotABrowser))
 async def logout() -> tuple[str, int, dict[str, str]]:
     """Sign this browser out.
 
@@ -90,7 +90,7 @@ async def logout() -> tuple[str, int, dict[str, str]]:
 
 
 @routes.get("/me")
-@endpoint(SIGNED_IN.but(permission="profile:read", idempotency=False), answers={200: WhoAmI})
+@endpoint(SIGNED_IN.but(permission="profile:read", completing=True, idempotency=False), answers={200: WhoAmI})
 async def me() -> tuple[WhoAmI, int, dict[str, str]]:
     """Show who calls.
 

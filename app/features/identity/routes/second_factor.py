@@ -18,7 +18,7 @@ from app.web import SIGNED_IN, current_caller, endpoint, resources
 
 routes = Blueprint("second_factor", __name__, url_prefix="/api/v1/auth/second-factor")
 
-OWN = SIGNED_IN.but(idempotency=False)
+OWN = SIGNED_IN.but(completing=True, idempotency=False)
 
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Code = Annotated[str, Meta(min_length=6, max_length=64, description="Six digits from the app, or a recovery code.")]

@@ -20,7 +20,7 @@ from app.features.identity.events import SESSION_REVOKED, SESSIONS_REVOKED, SIGN
 from app.features.identity.models import Proof, User, Visitor, credential
 from app.features.identity.repository import sessions as rows
 from app.features.identity.service.audit import record
-from app.features.identity.service.people import user_of
+from app.features.identity.service.people import is_complete, user_of
 from app.features.identity.service.sign_in import Proven, confirm
 
 BYTES = 32  # of randomness, in the cookie and in the CSRF token (ASVS 7.2.3 wants 16)
@@ -68,7 +68,9 @@ async def caller_of(resources: Resources, cookie: str) -> tuple[Caller, str]:
     if row is None:
         raise Unauthorized
     shown = credential(Proof.SESSION, row["id"])
-    return Caller(str(row["user_id"]), row["role"], None, shown, row["expires_at"]), row["csrf_token"]
+    complete = is_complete(resources.settings.session, row)
+    caller = Caller(str(row["user_id"]), row["role"], None, shown, row["expires_at"], complete=complete)
+    return caller, row["csrf_token"]
 
 
 async def holding(db: Database, ids: Sequence[UUID], *, idle: float) -> Collection[UUID]:

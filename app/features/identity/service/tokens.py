@@ -20,6 +20,7 @@ from app.features.identity.repository import tokens as repository
 from app.features.identity.repository.sessions import lock_user
 from app.features.identity.service import access_tokens
 from app.features.identity.service.audit import record
+from app.features.identity.service.people import is_complete
 from app.features.identity.service.sign_in import Proven, confirm
 from app.features.identity.service.token_pairs import Pair, jti_of, pair_of
 
@@ -31,7 +32,8 @@ async def caller_of(resources: Resources, token: str) -> Caller:
     if row is None:
         raise Unauthorized
     name = credential(Proof.TOKEN, row["family_id"])
-    return Caller(str(row["id"]), row["role"], credential=name, expires_at=row["expires_at"])
+    complete = is_complete(resources.settings.session, row)
+    return Caller(str(row["id"]), row["role"], credential=name, expires_at=row["expires_at"], complete=complete)
 
 
 async def holding(db: Database, ids: Sequence[UUID]) -> Collection[UUID]:
