@@ -148,6 +148,35 @@ async def test_removing_needs_the_password_and_a_code(browser: Browser, ada: Per
     assert (await browser.get(PATH)).json()["recovery_codes_left"] == 10
 
 
+async def test_a_copied_cookie_is_worth_nothing_once_the_password_was_shown_again(
+    browser: Browser, ada: Person
+) -> None:
+    """Somebody has copied it before; the naive answer leaves it as it is."""
+    thief = Browser(browser.app)
+    cookies = [browser.cookie]
+
+    async def copied(answer: httpx.Response) -> int:
+        thief.cookie, thief.csrf_token = cookies[-1], browser.csrf_token
+        cookies.append(browser.cookie)
+        assert answer.status_code < 300, answer.text
+        return (await thief.get("/auth/me")).status_code
+
+    begun = await browser.post(PATH, {"password": ada.password})
+    after = [await copied(begun)]
+    code = Authenticator(begun.json()["secret"]).code(now())
+    confirmed = await browser.post(f"{PATH}/confirm", {"code": code})
+    after.append(await copied(confirmed))
+    both = {"password": ada.password, "code": confirmed.json()["recovery_codes"][0]}
+    renewed = await browser.post(f"{PATH}/recovery-codes", both)
+    after.append(await copied(renewed))
+    removed = await browser.delete(PATH, json={**both, "code": renewed.json()["recovery_codes"][0]})
+    after.append(await copied(removed))
+
+    assert after == [401] * 4
+    assert len(set(cookies)) == 5
+    assert (await browser.get("/auth/me")).status_code == 200
+
+
 async def test_another_page_can_neither_add_nor_remove_it(browser: Browser, ada: Person) -> None:
     secret = await enrol(browser, ada)
     token, browser.csrf_token = browser.csrf_token, ""

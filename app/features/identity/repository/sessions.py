@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Select,
+    Text,
     Uuid,
     and_,
     any_,
@@ -112,7 +113,7 @@ RENEW_SESSION = Statement(
     .where(sessions.c.id == bindparam("session_id", type_=Uuid))
     .values(
         token_hash=bindparam("new_hash", type_=LargeBinary),
-        csrf_token=bindparam("new_csrf_token"),
+        csrf_token=func.coalesce(bindparam("new_csrf_token", type_=Text), sessions.c.csrf_token),
         last_seen_at=func.now(),
     )
     .returning(cast(extract("epoch", sessions.c.expires_at - func.now()), Double).label("seconds")),
@@ -218,8 +219,13 @@ async def insert_session(
     return found
 
 
-async def renew_session(db: Database, session_id: UUID, *, token_hash: bytes, csrf_token: str) -> float | None:
-    """The same sign-in under a new secret; gives the seconds that are left of it, None where it is over."""
+async def renew_session(
+    db: Database, session_id: UUID, *, token_hash: bytes, csrf_token: str | None = None
+) -> float | None:
+    """The same sign-in under a new secret; gives the seconds that are left of it, None where it is over.
+
+    Without a new CSRF token the one so far stays.
+    """
     values = {"session_id": session_id, "new_hash": token_hash, "new_csrf_token": csrf_token}
     row = await db.fetch_one(RENEW_SESSION, values)
     return None if row is None else float(row["seconds"])

@@ -9,10 +9,12 @@ from uuid import UUID
 from msgspec import Meta
 from quart import Blueprint
 
-from app.features.identity.credentials import NO_STORE, user_id
+from app.features.identity.cookies import keeping
+from app.features.identity.credentials import NO_STORE, session_id, user_id
 from app.features.identity.errors import NoSecondFactor, PasswordWrong, SecondFactorThere, TooManyTries, WrongCode
 from app.features.identity.service import enrolment
 from app.features.identity.service.enrolment import NewSecondFactor, SecondFactorState
+from app.features.identity.service.sessions import renew_cookie
 from app.features.identity.visitors import visitor
 from app.web import SIGNED_IN, current_caller, endpoint, resources
 
@@ -69,7 +71,7 @@ async def add(body: OnlyPassword) -> tuple[NewSecondFactor, int, dict[str, str]]
     then sign-in does not ask for it, and adding begins anew.
     """
     made = await enrolment.begin(resources(), visitor(), _caller(), password=body.password)
-    return made, 201, NO_STORE
+    return made, 201, NO_STORE | await _new_cookie()
 
 
 @routes.post("/confirm")
@@ -80,7 +82,7 @@ async def confirm(body: OnlyCode) -> tuple[RecoveryCodes, int, dict[str, str]]:
     From now on sign-in asks for one. The recovery codes are for the day on which the app is lost.
     """
     codes = await enrolment.confirm(resources(), visitor(), _caller(), code=body.code)
-    return RecoveryCodes(codes), 200, NO_STORE
+    return RecoveryCodes(codes), 200, NO_STORE | await _new_cookie()
 
 
 @routes.post("/recovery-codes")
@@ -93,16 +95,23 @@ async def renew_recovery_codes(body: BothFactors) -> tuple[RecoveryCodes, int, d
     codes = await enrolment.renew_recovery_codes(
         resources(), visitor(), _caller(), password=body.password, code=body.code
     )
-    return RecoveryCodes(codes), 200, NO_STORE
+    return RecoveryCodes(codes), 200, NO_STORE | await _new_cookie()
 
 
 @routes.delete("")
 @endpoint(OWN, answers={204: None}, errors=(NoSecondFactor, PasswordWrong, WrongCode, TooManyTries))
-async def remove(body: BothFactors) -> tuple[str, int]:
+async def remove(body: BothFactors) -> tuple[str, int, dict[str, str]]:
     """Remove the second factor, with its recovery codes."""
     await enrolment.remove(resources(), visitor(), _caller(), password=body.password, code=body.code)
-    return "", 204
+    return "", 204, await _new_cookie()
 
 
 def _caller() -> UUID:
     return user_id(current_caller())
+
+
+async def _new_cookie() -> dict[str, str]:
+    """For a browser, in which the password was just shown again; nothing for a program."""
+    session = session_id(current_caller())
+    renewed = await renew_cookie(resources(), session) if session else None
+    return keeping(*renewed) if renewed else {}

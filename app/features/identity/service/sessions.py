@@ -141,6 +141,17 @@ async def revoke_others(resources: Resources, user_id: UUID, session_id: UUID | 
     await _close_sockets(resources, user_id, ended)
 
 
+async def renew_cookie(resources: Resources, session_id: UUID) -> tuple[str, float] | None:
+    """A new cookie for the same session, and the seconds that are left of it; None where it is over.
+
+    Whoever has shown the password again goes on alone: who has copied the cookie is out (ASVS 7.2.4). The CSRF token
+    stays, so that pages that are open go on, too.
+    """
+    cookie = token_urlsafe(BYTES)
+    left = await rows.renew_session(resources.database, session_id, token_hash=hashed(cookie))
+    return None if left is None else (cookie, left)
+
+
 async def list_sessions(
     resources: Resources, user_id: UUID, *, current: UUID | None, before: UUID | None, limit: int
 ) -> list[SessionLine]:
