@@ -30,6 +30,7 @@ CHECKS: list[Any] = [
     response_schema_conformance,
 ]
 HEALTH = list(HealthCheck)
+NOBODY = "00000000-0000-7000-8000-000000000000"
 Headers = Mapping[str, str]
 
 
@@ -48,7 +49,8 @@ class Fuzzer:
     """`sign_in` gives new credentials, at first and whenever the last ones have ended.
 
     Made-up data meet nothing that is there. So `ids` are put into every other path that takes one, by the name of the
-    parameter, and `bodies` replace two of four bodies of an operation, by its name (`POST /api/v1/api-keys`).
+    parameter, once one that nobody has; and `bodies` replace two of four bodies of an operation, by its name
+    (`POST /api/v1/api-keys`).
     """
 
     app: AppProcess
@@ -81,7 +83,7 @@ class Fuzzer:
         takes_nothing = not (operation.path_parameters or operation.query or operation.body)
         if mode is GenerationMode.NEGATIVE and takes_nothing:
             return
-        turn = count()
+        turn, cases = count(), []
 
         @given(operation.as_strategy(generation_mode=mode))
         @settings(
@@ -94,9 +96,13 @@ class Fuzzer:
         )
         def ask(case: Case[Any]) -> None:
             number = next(turn)
+            cases.append(case)
             self._ask(case, with_id=number % 2 == 0, with_body=number % 4 < 2)
 
         ask()
+        if operation.path_parameters and mode is GenerationMode.POSITIVE:
+            cases[-1].path_parameters = dict.fromkeys(cases[-1].path_parameters, NOBODY)
+            self._ask(cases[-1], with_id=False, with_body=True)
 
     def _ask(self, case: Case[Any], *, with_id: bool, with_body: bool) -> None:
         name = f"{case.method} {case.path}"

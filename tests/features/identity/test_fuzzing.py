@@ -146,12 +146,12 @@ async def test_an_administrator_breaks_nothing(app_process: StartApp, db: Databa
     assert any(MARK in each.text for each in fuzzer.heard)
     assert reached(fuzzer) >= {
         ("GET", "/users", 200),
-        ("GET", "/users", 400),
         ("GET", "/users/{shown_id}", 200),
         ("GET", "/users/{shown_id}", 404),
         ("PATCH", "/users/{changed_id}", 200),
         ("DELETE", "/users/{owner_id}/sessions", 204),
     }
+    assert sum(heard.status == 400 for heard in fuzzer.heard) > 10, "data that do not fit were tried"
 
 
 async def test_every_operation_of_identity_is_asked(app_process: StartApp) -> None:
