@@ -30,6 +30,7 @@ WHILE_RUNNING = (
     ".venv/bin/app migrate check",
     ".venv/bin/app tasks list",
     ".venv/bin/app outbox status",
+    ".venv/bin/app user list",
     """APP_REDIS__URL=$(cat .local/redis.url) .venv/bin/app publish everyone '{"notice": "Hello"}'""",
 )
 CONTAINERS = ("make up", "make logs", "make down")

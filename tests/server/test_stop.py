@@ -140,9 +140,9 @@ async def test_every_step_is_logged_in_order(app_process: StartApp, loop: str) -
     assert await app.wait(within=20) == 0
 
     steps = ["starting", "server_listening", "stop_requested", "drain_started", "listener_closing", "drain_finished"]
-    steps += ["resource_closed", "resource_closed", "resource_closed", "stopped"]
+    steps += ["resource_closed"] * 4 + ["stopped"]
     assert [line["event"] for line in app.logs if line.get("event") in steps] == steps
-    assert [line["resource"] for line in app.events("resource_closed")] == ["realtime", "redis", "database"]
+    assert [line["resource"] for line in app.events("resource_closed")] == ["held", "realtime", "redis", "database"]
 
 
 async def test_a_signal_during_the_start_gives_up_the_start(settings: TestSettings, loop: str) -> None:

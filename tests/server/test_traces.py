@@ -138,7 +138,13 @@ async def test_a_stop_sends_what_is_left(traced: StartTraced, loop: str) -> None
 
     assert code == 0
     assert len(collector.named(WORD)) == 100
-    assert [line["resource"] for line in app.events("resource_closed")] == ["realtime", "redis", "database", "tracing"]
+    assert [line["resource"] for line in app.events("resource_closed")] == [
+        "held",
+        "realtime",
+        "redis",
+        "database",
+        "tracing",
+    ]
 
 
 async def test_an_error_of_the_service_is_one_in_its_trace(traced: StartTraced) -> None:

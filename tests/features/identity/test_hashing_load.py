@@ -90,7 +90,7 @@ async def best_p99(app: AppProcess) -> float:
     """Of rounds until one is under the limit: what else the machine does is not what the server does."""
     best, end = inf, monotonic() + MEASURING
     async with in_flight(port_of(app), post(f"{API}/auth/login", SIGN_IN)) as answered:
-        while best >= LIMIT and monotonic() < end:
+        while (best >= LIMIT or answered[401] <= IN_FLIGHT) and monotonic() < end:
             best = min(best, quantiles(await asyncio.to_thread(latencies, port_of(app), REQUESTS), n=100)[-1])
     assert set(answered) == {401}
     assert answered[401] > IN_FLIGHT, "nobody signed in meanwhile"
