@@ -311,8 +311,9 @@ async def test_who_is_known_costs_one_statement(settings: TestSettings, db: Data
             "INSERT INTO external_identities (issuer, subject, user_id) VALUES (:issuer, 'amy', :user)",
             {"issuer": issuer, "user": person.id},
         )
-        trusting = settings(f"oidc.issuer={issuer}", f"oidc.audience={AUDIENCE}", "oidc.timeout=30")
-        async with open_resources(trusting, Lifecycle()) as resources:
+        trusting = (f"oidc.issuer={issuer}", f"oidc.audience={AUDIENCE}", "oidc.timeout=30")
+        no_probe_meanwhile = "database.health_interval=300"
+        async with open_resources(settings(*trusting, no_probe_meanwhile), Lifecycle()) as resources:
             seen = resources.database.observer = Statements()
 
             caller = await caller_of(resources, OLD.sign(claims_of(issuer)))
