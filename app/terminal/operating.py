@@ -8,16 +8,17 @@ import logging
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
 import click
 
+from app.core.clock import SystemClock
 from app.core.database import ConnectionTrouble, Database, DatabaseUnavailable, UnsupportedServer, open_database
 from app.core.errors import AppError, ValidationFailed
 from app.core.exit_codes import ExitCode
@@ -28,8 +29,19 @@ from app.core.settings import Settings
 from app.core.settings.sections import Database as DatabaseSettings
 from app.core.telemetry import ROOT, configure_logging, secrets_of
 from app.terminal.context import CliContext
+from app.terminal.table import table
 
 T = TypeVar("T")
+
+
+class HasId(Protocol):
+    """What a list can go on behind."""
+
+    @property
+    def id(self) -> UUID: ...
+
+
+Row = TypeVar("Row", bound=HasId)
 
 PATIENCE = 5.0  # seconds; a person waits no longer for a database that does not answer
 LONG = 60.0  # seconds; counting millions takes longer than a request may
@@ -183,6 +195,20 @@ def ago(moment: datetime, now: datetime) -> str:
     """How far `moment` is from `now`, on either side."""
     seconds = (now - moment).total_seconds()
     return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+def echo_page(
+    found: Sequence[Row], limit: int, *, head: Sequence[str], cells: Callable[[Row, datetime], list[str]], machine: bool
+) -> None:
+    """The first `limit` of what was found, as JSON or as a table, and how to go on where there is one more."""
+    items, more = found[:limit], len(found) > limit
+    if machine:
+        echo_json({"items": items, "next_cursor": items[-1].id if more else None})
+        return
+    now = SystemClock().now()
+    click.echo(table(head, [cells(each, now) for each in items]))
+    if more:
+        click.echo(f"There are more: --cursor {items[-1].id}", err=True)
 
 
 def moment_text(moment: datetime | None, now: datetime) -> str:

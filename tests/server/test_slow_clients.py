@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from statistics import median, quantiles
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ import pytest
 from app.core.settings import PROJECT_ROOT
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
+from tests.harness.latency import LIVE, latencies
 from tests.harness.waiting import eventually, lateness
 
 # Thousands of sockets: one such test at a time, or each would see the others' load.
@@ -33,8 +33,6 @@ ATTEMPTS = 3  # of a comparison: what else runs on the machine meanwhile is nobo
 HEAD_LIMIT = 6.0  # seconds after which a connection without a whole head is gone
 BODY_TIMEOUT = 4.0
 
-REQUEST = b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n"
-
 
 def _port(app: AppProcess) -> int:
     return urlsplit(app.url).port or 0
@@ -45,22 +43,8 @@ def _p99(port: int) -> float:
     rounds: list[float] = []
     end = monotonic() + MEASURING
     while not rounds or monotonic() < end:
-        with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            rounds.append(quantiles([_timed(connection) for _ in range(REQUESTS)], n=100)[-1])
+        rounds.append(quantiles(latencies(port, REQUESTS), n=100)[-1])
     return median(rounds)
-
-
-def _timed(connection: socket.socket) -> float:
-    began = perf_counter()
-    connection.sendall(REQUEST)
-    answer = b""
-    while not answer.endswith(b"}"):
-        part = connection.recv(65536)
-        assert part, "closed by the server"
-        answer += part
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    return perf_counter() - began
 
 
 @asynccontextmanager
@@ -159,11 +143,11 @@ async def _dribble(writer: asyncio.StreamWriter, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("first", "answers", "then"),
     [
-        pytest.param(b"", 0, REQUEST, id="from the start"),
-        pytest.param(REQUEST[:-2], 0, b"X: 1\r\n" * 9, id="header by header"),
-        pytest.param(REQUEST, 1, REQUEST, id="after a request that was answered"),
-        pytest.param(REQUEST + REQUEST[:-1], 1, b"", id="with the next head half sent along"),
-        pytest.param(REQUEST * 3 + REQUEST[:9], 3, REQUEST[9:], id="after three at once and half a head"),
+        pytest.param(b"", 0, LIVE, id="from the start"),
+        pytest.param(LIVE[:-2], 0, b"X: 1\r\n" * 9, id="header by header"),
+        pytest.param(LIVE, 1, LIVE, id="after a request that was answered"),
+        pytest.param(LIVE + LIVE[:-1], 1, b"", id="with the next head half sent along"),
+        pytest.param(LIVE * 3 + LIVE[:9], 3, LIVE[9:], id="after three at once and half a head"),
     ],
 )
 async def test_the_time_for_a_head_cannot_be_extended(
@@ -181,7 +165,7 @@ async def test_the_time_for_a_head_cannot_be_extended(
 async def test_a_client_that_leaves_an_idle_connection_leaves_nothing_behind(app_process: StartApp) -> None:
     app = await app_process("server.keep_alive_timeout=600")
     reader, writer = await asyncio.open_connection("127.0.0.1", _port(app))
-    writer.write(REQUEST)
+    writer.write(LIVE)
     await reader.readuntil(b'{"status":"ok"}')
     assert _open_from(app, writer) == 1
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from math import inf
 from statistics import median, quantiles
-from time import monotonic, perf_counter
+from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,13 +18,13 @@ from app.core.database import Database
 from tests.features.identity.people import API, make_person
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
+from tests.harness.latency import latencies
 
 IN_FLIGHT = 8
 LIMIT = 0.020  # seconds
 MEASURING = 30.0  # seconds at most; on a quiet machine the first round is enough
 REQUESTS = 300  # in a round
 
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n"
 SIGN_IN = json.dumps({"email": "ada@engines.example", "password": "a password that is wrong"}).encode()
 ON_THE_LOOP = "/test/hash-on-the-loop"
 
@@ -61,25 +60,6 @@ async def in_flight(port: int, request: bytes) -> AsyncIterator[Counter[int]]:
             task.cancel()
         ends = await asyncio.gather(*asking, return_exceptions=True)
         assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
-
-
-def latencies(port: int, requests: int) -> list[float]:
-    """Of requests one after another on one connection, in seconds; for a thread."""
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return [timed(connection) for _ in range(requests)]
-
-
-def timed(connection: socket.socket) -> float:
-    began = perf_counter()
-    connection.sendall(LIVE)
-    answer = b""
-    while not answer.endswith(b"}"):
-        part = connection.recv(65536)
-        assert part, "closed by the server"
-        answer += part
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    return perf_counter() - began
 
 
 def port_of(app: AppProcess) -> int:

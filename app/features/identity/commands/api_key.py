@@ -10,8 +10,7 @@ from uuid import UUID
 import click
 
 from app.terminal.context import CliContext, pass_context
-from app.terminal.operating import Age, Id, ago, echo_json, line_of, on_database, on_resources
-from app.terminal.table import table
+from app.terminal.operating import Age, Id, ago, echo_json, echo_page, line_of, on_database, on_resources
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,21 +78,13 @@ def list_(context: CliContext, email: str | None, limit: int, cursor: UUID | Non
 
     The keys themselves are not stored, so nobody can list them.
     """
-    from app.core.clock import SystemClock
     from app.features.identity.service import keys
 
     async def work(db: Database) -> list[OwnedKey]:
         return await keys.list_owned_keys(db, email=email, before=cursor or keys.NEWEST, limit=limit + 1)
 
     found = on_database(context, work)
-    items, more = found[:limit], len(found) > limit
-    if machine:
-        echo_json({"items": items, "next_cursor": items[-1].id if more else None})
-        return
-    now = SystemClock().now()
-    click.echo(table(HEAD, [_cells(each, now) for each in items]))
-    if more:
-        click.echo(f"There are more: --cursor {items[-1].id}", err=True)
+    echo_page(found, limit, head=HEAD, cells=_cells, machine=machine)
 
 
 @api_key.command()

@@ -10,8 +10,7 @@ from uuid import UUID
 import click
 
 from app.terminal.context import CliContext, pass_context
-from app.terminal.operating import Id, ago, echo_json, line_of, on_database, on_resources
-from app.terminal.table import table
+from app.terminal.operating import Id, ago, echo_json, echo_page, line_of, on_database, on_resources
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,21 +77,13 @@ def create(context: CliContext, email: str, name: str, admin: bool, from_stdin: 
 @pass_context
 def list_(context: CliContext, prefix: str, limit: int, cursor: UUID | None, machine: bool) -> None:
     """List users, newest first."""
-    from app.core.clock import SystemClock
     from app.features.identity.service import users
 
     async def work(db: Database) -> list[User]:
         return await users.list_users(db, prefix=prefix, before=cursor or users.NEWEST, limit=limit + 1)
 
     found = on_database(context, work)
-    items, more = found[:limit], len(found) > limit
-    if machine:
-        echo_json({"items": items, "next_cursor": items[-1].id if more else None})
-        return
-    now = SystemClock().now()
-    click.echo(table(HEAD, [_cells(each, now) for each in items]))
-    if more:
-        click.echo(f"There are more: --cursor {items[-1].id}", err=True)
+    echo_page(found, limit, head=HEAD, cells=_cells, machine=machine)
 
 
 @user.command()
