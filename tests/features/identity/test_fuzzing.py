@@ -146,6 +146,7 @@ async def test_an_administrator_breaks_nothing(app_process: StartApp, db: Databa
     assert any(MARK in each.text for each in fuzzer.heard)
     assert reached(fuzzer) >= {
         ("GET", "/users", 200),
+        ("GET", "/users", 400),
         ("GET", "/users/{shown_id}", 200),
         ("GET", "/users/{shown_id}", 404),
         ("PATCH", "/users/{changed_id}", 200),

@@ -225,9 +225,9 @@ def test_signed_nonsense_is_refused_and_never_worse(claims: dict[str, object]) -
 
 
 def test_a_header_nested_too_deep_is_refused_before_anything_recurses() -> None:
-    deep = signed(b"s" * 32, b"[" * 2900, b"{}")
+    deep = signed(b"s" * 32, b"[" * 1450 + b"]" * 1450, b"{}")
 
-    with pytest.raises((RecursionError, TypeError, ValueError)):  # by the version of Python, and a 500, elsewhere
+    with pytest.raises((RecursionError, TypeError)):  # by the version of Python; and a 500, elsewhere
         header_decides(SETTINGS, deep)
     with pytest.raises(Unauthorized):
         access_tokens.read(SETTINGS, deep, NOW)
