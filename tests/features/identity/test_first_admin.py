@@ -13,7 +13,7 @@ from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources, open_resources
 from app.features.identity.models import Visitor
 from app.features.identity.service.first_admin import EMAIL, first_sign_in
-from app.features.identity.service.sign_in import prove
+from app.features.identity.service.sign_in import prove_password
 from app.features.identity.service.users import find_user, set_password
 from tests.features.identity.people import PASSWORD, make_person
 from tests.harness.settings import TestSettings
@@ -48,9 +48,9 @@ async def test_the_first_start_makes_an_administrator_and_tells_the_password(res
     told = await first_sign_in(resources, file=file)
 
     password = kept_in(file)
-    user = await prove(resources, Visitor("127.0.0.1"), email=EMAIL, password=password)
+    proven = await prove_password(resources, Visitor("127.0.0.1"), email=EMAIL, password=password)
     assert told == {"Sign in": f"{EMAIL} with the password {password}"}
-    assert (user.role, len(password)) == ("admin", 24)
+    assert (proven.user.role, len(password)) == ("admin", 24)
     assert rights_of(file) == 0o600
 
 

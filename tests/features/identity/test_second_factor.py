@@ -28,7 +28,7 @@ from app.features.identity.models import Visitor
 from app.features.identity.repository import second_factors as rows
 from app.features.identity.service import enrolment
 from app.features.identity.service.second_factor import take_code
-from app.features.identity.service.sign_in import prove
+from app.features.identity.service.sign_in import prove_password
 from app.features.identity.totp import step_of
 from tests.features.identity.people import Person, make_person
 from tests.features.identity.second_factors import HERE, STEP, Authenticator, allow_tries, enrol, timed_resources
@@ -64,16 +64,16 @@ async def column(db: Database, name: str) -> object:
 
 async def test_a_code_is_asked_for_once_the_first_one_has_come(resources: Resources, person: Person) -> None:
     begun = await enrolment.begin(resources, HERE, person.id, password=person.password)
-    before = await prove(resources, HERE, email=person.email, password=person.password)
+    before = await prove_password(resources, HERE, email=person.email, password=person.password)
     app = Authenticator(begun.secret)
     codes = await enrolment.confirm(resources, HERE, person.id, code=app.code(resources.clock.now()))
 
     with pytest.raises(SecondFactorNeeded) as needed:
-        await prove(resources, HERE, email=person.email, password=person.password)
+        await prove_password(resources, HERE, email=person.email, password=person.password)
     code = app.code(resources.clock.now(), steps=1)
-    after = await prove(resources, HERE, email=person.email, password=person.password, code=code)
+    after = await prove_password(resources, HERE, email=person.email, password=person.password, code=code)
 
-    assert (before.second_factor, after.second_factor, len(codes)) == (False, True, 10)
+    assert (before.user.second_factor, after.user.second_factor, len(codes)) == (False, True, 10)
     assert needed.value.details == {"second_factor": "required"}
 
 
@@ -106,7 +106,7 @@ async def test_the_code_that_confirmed_it_does_not_sign_in(resources: Resources,
 
     code = app.code(resources.clock.now())
     with pytest.raises(SignInFailed) as refused:
-        await prove(resources, HERE, email=person.email, password=person.password, code=code)
+        await prove_password(resources, HERE, email=person.email, password=person.password, code=code)
 
     assert refused.value.details == {"second_factor": "wrong"}
 
@@ -256,7 +256,7 @@ async def test_guessing_has_to_wait_wherever_it_comes_from(resources: Resources,
 
     async def guess(number: int, code: str) -> None:
         visitor = Visitor(f"198.51.100.{number}")
-        await prove(resources, visitor, email=person.email, password=person.password, code=code)
+        await prove_password(resources, visitor, email=person.email, password=person.password, code=code)
 
     guesses = [await outcomes([guess(number, wrong)]) for number in range(rows.FREE_FAILURES)]
     with pytest.raises(TooManyTries) as held:
@@ -303,7 +303,7 @@ async def test_the_right_password_alone_forgets_no_failures(settings: TestSettin
         wrong, right = app.wrong_code(clock.now()), app.code(clock.now(), steps=1)
 
         tries = [
-            await outcomes([prove(resources, HERE, email=person.email, password=person.password, code=code)])
+            await outcomes([prove_password(resources, HERE, email=person.email, password=person.password, code=code)])
             for code in (wrong, wrong, wrong, right)
         ]
 
@@ -368,7 +368,7 @@ async def test_removing_needs_the_password_and_a_code(resources: Resources, pers
 
     assert still.confirmed
     assert await enrolment.tell_state(resources, person.id) == enrolment.SecondFactorState(False, 0)
-    await prove(resources, HERE, email=person.email, password=person.password)
+    await prove_password(resources, HERE, email=person.email, password=person.password)
     with pytest.raises(NoSecondFactor):
         await enrolment.remove(resources, HERE, person.id, password=person.password, code=right)
 
@@ -377,7 +377,7 @@ async def test_what_happens_to_it_is_written_down(resources: Resources, person: 
     app = await enrol(resources, person)
     wrong, code = app.wrong_code(resources.clock.now()), app.code(resources.clock.now(), steps=1)
     with pytest.raises(SignInFailed):
-        await prove(resources, HERE, email=person.email, password=person.password, code=wrong)
+        await prove_password(resources, HERE, email=person.email, password=person.password, code=wrong)
     await enrolment.remove(resources, HERE, person.id, password=person.password, code=code)
 
     events = await db.fetch_all("SELECT event_type, payload FROM outbox ORDER BY id")
@@ -429,12 +429,12 @@ async def test_where_the_secret_is_lost_codes_are_refused_and_recovery_codes_hol
 
     code = app.code(clock.now(), steps=1)
     with capture_logs() as logs, pytest.raises(SignInFailed):
-        await prove(lost, HERE, email=person.email, password=person.password, code=code)
-    signed_in = await prove(
+        await prove_password(lost, HERE, email=person.email, password=person.password, code=code)
+    signed_in = await prove_password(
         lost, HERE, email=person.email, password=person.password, code=app.recovery_codes[3].lower()
     )
 
     [line] = [each for each in logs if each["event"] == "second_factor_unreadable"]
     assert (line["log_level"], line["user_id"]) == ("error", str(person.id))
-    assert signed_in.id == person.id
+    assert signed_in.user.id == person.id
     assert not re.search(r"\b\d{6}\b", str(logs)), "no code in the log"

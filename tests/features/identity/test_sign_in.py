@@ -18,7 +18,7 @@ from app.features.identity.models import Visitor
 from app.features.identity.service import sessions, tokens
 from app.features.identity.service.ending import end_everything
 from app.features.identity.service.password_change import Change, change_password
-from app.features.identity.service.sign_in import Proven, prove, prove_password, reauthenticate
+from app.features.identity.service.sign_in import Proven, prove_password, reauthenticate
 from tests.features.identity.people import Person, make_person, open_session
 from tests.harness.settings import TestSettings
 
@@ -181,7 +181,7 @@ async def test_a_refusal_is_written_down_with_its_reason(
     )
 
     with pytest.raises(SignInFailed):
-        await prove(resources, HERE, email=ada.email, password=password)
+        await prove_password(resources, HERE, email=ada.email, password=password)
 
     assert await events(db, "sign_in_failed") == [
         {"user_id": str(ada.id), "by": None, "address": HERE.address, "about": reason}
@@ -190,7 +190,7 @@ async def test_a_refusal_is_written_down_with_its_reason(
 
 async def test_a_refused_stranger_is_written_down_under_no_name(resources: Resources, db: Database) -> None:
     with pytest.raises(SignInFailed):
-        await prove(resources, HERE, email="nobody@people.example", password="wrong and wrong and wrong")
+        await prove_password(resources, HERE, email="nobody@people.example", password="wrong and wrong and wrong")
 
     assert await events(db, "sign_in_failed") == [
         {"user_id": None, "by": None, "address": HERE.address, "about": "password"}
@@ -212,7 +212,7 @@ async def test_a_password_that_is_too_long_is_refused_before_anything_else(
     resources: Resources, db: Database, ada: Person
 ) -> None:
     with pytest.raises(ValidationFailed):
-        await prove(resources, HERE, email=ada.email, password="x" * 1025)
+        await prove_password(resources, HERE, email=ada.email, password="x" * 1025)
     with pytest.raises(ValidationFailed):
         await reauthenticate(resources, HERE, ada.id, "x" * 1025)
 

@@ -33,15 +33,13 @@ class Proven:
     password_hash: str
 
 
-async def prove(resources: Resources, visitor: Visitor, *, email: str, password: str, code: str | None = None) -> User:
-    """Raises `SignInFailed`, `SecondFactorNeeded`, `TooManyTries`, `HashingBusy` and `ValidationFailed`."""
-    return (await prove_password(resources, visitor, email=email, password=password, code=code)).user
-
-
 async def prove_password(
     resources: Resources, visitor: Visitor, *, email: str, password: str, code: str | None = None
 ) -> Proven:
-    """Like `prove`, for those who open a sign-in, which `confirm` makes sure of inside their transaction."""
+    """Who opens a sign-in makes sure of it with `confirm`, inside the transaction that does so.
+
+    Raises `SignInFailed`, `SecondFactorNeeded`, `TooManyTries`, `HashingBusy` and `ValidationFailed`.
+    """
     check_length(password)
     email = email.strip().lower()
     await throttle.try_sign_in(resources, email, visitor.address)
