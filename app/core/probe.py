@@ -53,6 +53,7 @@ class Probe:
         self._interval = interval
         self._clock = clock or SystemClock()
         self._poked = asyncio.Event()
+        self._asked = False
         self._running: asyncio.Task[None] | None = None
         self.result = ProbeResult(ok=False, reason="not checked yet", checked_at=self._clock.now(), seconds=0.0)
 
@@ -62,11 +63,12 @@ class Probe:
             self._poked.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; begins with a rest where a `check_once` came before."""
         try:
             while True:
+                if self._asked:
+                    await self._rest()
                 await self.check_once()
-                await self._rest()
         finally:
             if self._running is not None:
                 self._running.cancel()
@@ -76,6 +78,7 @@ class Probe:
 
     async def check_once(self) -> ProbeResult:
         """Check and keep the answer; a check past its deadline is cancelled, and no other begins before its end."""
+        self._asked = True
         self._poked.clear()
         started = self._clock.monotonic()
         running = self._begin()

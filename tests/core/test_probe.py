@@ -149,6 +149,17 @@ async def test_pokes_by_the_thousand_do_not_add_up() -> None:
     assert service.asked <= 4
 
 
+async def test_what_was_asked_just_before_is_not_asked_again() -> None:
+    service = Service()
+    probe = probe_of(service.check, interval=2.0)
+    await probe.check_once()
+    async with running(probe):
+        probe.poke()
+        await eventually(lambda: service.asked == 2, within=10)
+
+    assert service.asked == 2, "the poke's, after the rest, and no other"
+
+
 async def test_the_end_of_a_probe_closes_what_it_used() -> None:
     closed = asyncio.Event()
     service = Service()

@@ -129,8 +129,14 @@ async def a_worker_that_nobody_tells_waits(trial: Trial) -> None:
 
 @limits("worker.shutdown_timeout")
 async def a_running_task_may_go_on(trial: Trial) -> None:
-    async with stepped(trial, for_ever) as stage, open_worker(stage.resources, registry(for_ever)):
-        await until(stage, "SELECT FROM tasks WHERE status = 'running'")
+    begun = asyncio.Event()
+
+    async def begin(work: Work[Empty]) -> None:
+        begun.set()
+        await for_ever(work)
+
+    async with stepped(trial, begin) as stage, open_worker(stage.resources, registry(begin)):
+        await begun.wait()
         stage.resources.lifecycle.stop_requested.set()
 
 

@@ -32,6 +32,8 @@ DIE = Task("test.die", Nap)
 
 
 async def nap(work: Work[Nap]) -> None:
+    """The event tells that it runs; the database says so already when it was only claimed."""
+    log.info("napping", id=str(work.id))
     await asyncio.sleep(work.payload.seconds)
 
 

@@ -41,6 +41,11 @@ async def running(db: Database, count: int) -> bool:
     return (await statuses(db))["running"] == count
 
 
+async def naps(worker: AppProcess, count: int) -> None:
+    """Until so many naps have begun: what is only claimed is given back at once by a worker that stops."""
+    await eventually(lambda: len(worker.events("napping")) >= count, within=WITHIN)
+
+
 def name_of(worker: AppProcess) -> str:
     return str(worker.events("worker_ready")[0]["worker"])
 
@@ -102,7 +107,7 @@ async def test_at_sigterm_short_tasks_finish_and_long_ones_are_another_workers_a
     options = ("worker.lease=3600", f"server.event_loop={loop}")
     first = await worker_process(*options, "worker.shutdown_timeout=4", "worker.concurrency=4")
     short, long = await ask(queue, db, 2.0), await ask(queue, db, 600.0, 600.0)
-    await eventually(lambda: running(db, 3), within=WITHIN)
+    await naps(first, 3)
     assert {await owner(db, each) for each in short + long} == {name_of(first)}
 
     first.terminate()
@@ -127,7 +132,7 @@ async def test_while_it_finishes_it_tells_that_it_stops_and_every_step_is_logged
 ) -> None:
     worker = await worker_process(f"server.event_loop={loop}", "worker.shutdown_timeout=2", "server.drain_delay=300")
     await ask(queue, db, 600.0)
-    await eventually(lambda: running(db, 1), within=WITHIN)
+    await naps(worker, 1)
 
     worker.terminate()
     await eventually(lambda: worker.events("stop_requested"), within=WITHIN)
@@ -147,7 +152,7 @@ async def test_a_second_signal_ends_at_once_with_130(
 ) -> None:
     worker = await worker_process(f"server.event_loop={loop}", "worker.shutdown_timeout=3600")
     await ask(queue, db, 600.0)
-    await eventually(lambda: running(db, 1), within=WITHIN)
+    await naps(worker, 1)
 
     worker.terminate()
     await eventually(lambda: worker.events("stop_requested"), within=WITHIN)
