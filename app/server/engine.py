@@ -1,46 +1,36 @@
-"""Hypercorn, and the only place that touches its private names: pinned, and held by a contract test."""
+"""What carries the application: one of two HTTP engines behind one interface, and what is the same on both."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from typing import ClassVar, cast
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Protocol, cast
 
-import hypercorn.asyncio.run
-import hypercorn.asyncio.tcp_server
-import hypercorn.protocol
-import hypercorn.protocol.h11
-import hypercorn.protocol.ws_stream
-from hypercorn.asyncio import serve
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.config import Config
-from hypercorn.events import Closed, Event, Updated
-from hypercorn.typing import (
-    ASGIFramework,
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    Framework,
-    LifespanState,
-    Scope,
-)
 from quart import Quart
 
-from app.core.scope_state import ABORT
 from app.core.settings.sections import WebSocket
-from app.server.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol
-from app.server.websocket import LINK, Link, WebsocketStream, no_extensions
 from app.sockets.wire import Wire
+from app.web.policy import MIB
 
-READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
 HEAD = 5.0  # seconds from the first byte of a head, or from the connection's first moment, to the end of the head
+MOST_DROPPED = 16 * MIB  # bytes, of a client that goes on sending after the last answer
 LINGER = 2.0  # seconds for a client to take the last answer while it is still sending
 FIRST_REQUEST = 1.0  # seconds a new connection has to send its request once the server is stopping
 ACCEPTED = 0.02  # seconds, of which a loop without work needs a thousandth
+
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]  # what takes a scope, `receive` and `send`
+
+
+class Connection(Protocol):
+    """One that is open, whatever it speaks."""
+
+    def abort(self) -> None:
+        """Drop it without waiting for the peer."""
 
 
 class Connections:
@@ -49,173 +39,68 @@ class Connections:
     def __init__(self, websocket: WebSocket | None = None) -> None:
         """`websocket` holds the limits of one socket; without it, they are what the settings are by default."""
         self.websocket = websocket or WebSocket()
-        self._open: set[TCPServer] = set()
+        self._open: set[Connection] = set()
         self.wires: set[Wire] = set()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, connection: TCPServer) -> None:
+    def add(self, connection: Connection) -> None:
         self._open.add(connection)
 
-    def discard(self, connection: TCPServer) -> None:
+    def discard(self, connection: Connection) -> None:
         self._open.discard(connection)
 
     def abort_all(self) -> int:
         """Drop what is left without waiting for the peer, and say how many there were."""
         leftover = list(self._open)
         for connection in leftover:
-            connection.writer.transport.abort()
+            connection.abort()
         return len(leftover)
 
 
-class TrackedTCPServer(TCPServer):
-    """Hypercorn's connection, entered in `connections` for as long as it is open, and with our times."""
+class Engine(Protocol):
+    """`run` of `on_hypercorn.engine` and of `on_uvicorn.engine`."""
 
-    connections: ClassVar[Connections]
+    async def __call__(
+        self,
+        app: Quart,
+        listener_fd: int,
+        *,
+        backlog: int,
+        keep_alive: float,
+        connections: Connections,
+        shutdown_trigger: Callable[[], Awaitable[None]],
+        last_resort: float,
+    ) -> None:
+        """Serve until `shutdown_trigger` returns and every connection has ended; close `listener_fd` in between.
 
-    fresh = True
-    head_due = True
-    left = False  # the client will send nothing more
-    lingering: asyncio.TimerHandle | None = None
-
-    async def run(self) -> None:
-        self.connections.add(self)
-        abort = partial(reset, self.writer)
-        link = Link(self.writer, abort, self.connections.wires, self.connections.websocket)
-        self.state = LifespanState({**self.state, ABORT: abort, LINK: link})  # copied to each scope
-        try:
-            await super().run()
-        finally:
-            self.connections.discard(self)
-            if link.stream:
-                link.stream.lost()
-            if self.lingering:
-                self.lingering.cancel()
-            self._let_go(link)
-
-    def _let_go(self, link: Link) -> None:
-        """Cut the circles of references, in which a connection would stay until the garbage collector looks for it."""
-        link.stream = None
-        self.state = LifespanState({})
-        protocol = vars(self).pop("protocol", None)  # there is none where the peer had left before the first byte
-        if protocol is not None and isinstance(protocol.protocol, StrictProtocol):
-            protocol.protocol.let_go()
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        # Hypercorn keeps the connection of a client that has left until its idle time is over.
-        self.left = True
-        await self.idle_task.stop()
-
-    async def protocol_send(self, event: Event) -> None:
-        protocol = self.protocol.protocol
-        if isinstance(event, Closed) and isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
-            protocol.over = True
-            self._linger()
-            return
-        if isinstance(event, HeadBegun) and not self.head_due:
-            self.head_due = True
-            await self.idle_task.restart(self._task_group, self._idle_timeout)
-        elif isinstance(event, Updated):
-            self.head_due = False
-            if self.left and event.idle:
-                return
-        await super().protocol_send(event)
-
-    def _linger(self) -> None:
-        # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
-        # is closed, and what still comes is read and dropped until the client is done.
-        if self.lingering is None:
-            with suppress(OSError, RuntimeError):
-                self.writer.write_eof()
-            self.lingering = self.loop.call_later(LINGER, self.writer.close)
-
-    async def _idle_timeout(self) -> None:
-        # Cancelled by the next request. As it comes, a stop would close a connection made in the last
-        # moment while the request for which it was made is on its way.
-        fresh, self.fresh = self.fresh, False
-        with suppress(TimeoutError):
-            # Hypercorn has one time for both: too long for a head, or too short for a balancer's connections.
-            async with asyncio.timeout(HEAD if self.head_due else self.config.keep_alive_timeout):
-                await self.context.terminated.wait()
-                await asyncio.sleep(FIRST_REQUEST if fresh else 0)
-        await asyncio.shield(self._initiate_server_close())
+        An idle connection is kept for `keep_alive` s; `last_resort` (seconds) is a net below our own drain.
+        """
 
 
-def tracked(connections: Connections) -> type[TrackedTCPServer]:
-    """The class for the connections of one run: Hypercorn makes them, and hands them nothing of ours."""
-    return type("TrackedTCPServer", (TrackedTCPServer,), {"connections": connections})
+def engine_of(choice: str) -> Engine:
+    """The one that `server.engine` names; only that one is imported."""
+    return cast(Engine, import_module(f"app.server.on_{choice}.engine").run)
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """Drop the connection so that nobody takes its end for the end of a body, as a client of HTTP/1.0 would."""
     with suppress(OSError):
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
-@contextmanager
-def _installed(connections: Connections) -> Iterator[None]:
-    """Our classes where Hypercorn looks its own up for every connection; there is no public hook."""
-    places = (
-        (hypercorn.asyncio.run, "TCPServer", tracked(connections)),
-        (hypercorn.asyncio.tcp_server, "MAX_RECV", READ),
-        (hypercorn.protocol, "H11Protocol", StrictProtocol),
-        (hypercorn.protocol.h11, "HTTPStream", Stream),
-        (hypercorn.protocol.h11, "WSStream", WebsocketStream),
-        (hypercorn.protocol.ws_stream, "server_extensions_handshake", no_extensions),
-    )
-    stock = [getattr(module, name) for module, name, _ in places]
-    for module, name, ours in places:
-        setattr(module, name, ours)
-    try:
-        yield
-    finally:
-        for (module, name, _), theirs in zip(places, stock, strict=True):
-            setattr(module, name, theirs)
-
-
-def contained(app: ASGIFramework) -> ASGIFramework:
+def contained(app: Asgi) -> Asgi:
     """`app`, whose SystemExit ends one request: out of a task, Python carries it through the event loop."""
 
-    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def run(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  (of ASGI)
         try:
             await app(scope, receive, send)
         except (SystemExit, KeyboardInterrupt) as error:
             raise RuntimeError(f"{type(error).__name__} out of the application") from error
 
     return run
-
-
-async def run_engine(
-    app: Quart,
-    listener_fd: int,
-    *,
-    backlog: int,
-    keep_alive: float,
-    connections: Connections,
-    shutdown_trigger: Callable[[], Awaitable[None]],
-    last_resort: float,
-) -> None:
-    """Serve until `shutdown_trigger` returns and every connection has ended; an idle one is kept for `keep_alive` s.
-
-    `serve` is the public entry for embedding; its own graceful timeout is ignored on Python 3.12 and
-    later, so `last_resort` (seconds) is only a net below our own drain.
-    """
-    config = Config()
-    config.bind = [f"fd://{listener_fd}"]
-    config.backlog = backlog
-    config.keep_alive_timeout = keep_alive
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.include_server_header = False
-    config.graceful_timeout = last_resort
-    config.h11_max_incomplete_size = MOST_INCOMPLETE
-    # Of a body, beside what `app.web.body` keeps for a reader. Two, for the news that a stream is over and for the part
-    # that was waiting for its place: see `_make_room` in `protocol`.
-    config.max_app_queue_size = 2
-    with _installed(connections):
-        await serve(cast(Framework, contained(app)), config, shutdown_trigger=shutdown_trigger)
 
 
 async def stop_accepting(listener_fd: int) -> None:

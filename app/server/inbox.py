@@ -1,19 +1,14 @@
 """What a peer has sent and its handler has not taken: two messages, and then the peer has to wait.
 
-In the place of Hypercorn's queue to the application, which costs an idle socket two kilobytes.
+In the place of a queue, which costs an idle socket two kilobytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from typing import Any
 
-from hypercorn.asyncio.task_group import _handle
-from hypercorn.config import Config
-from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope, TaskGroup
-
-Send = Callable[[ASGISendEvent | None], Awaitable[None]]
-Put = Callable[[ASGIReceiveEvent], Awaitable[None]]
+Event = dict[str, Any]  # of ASGI
 
 MOST = 2  # events
 
@@ -25,7 +20,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._events: list[ASGIReceiveEvent] = []
+        self._events: list[Event] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._code: int | None = None
 
@@ -33,7 +28,7 @@ class Inbox:
     def is_full(self) -> bool:
         return len(self._events) >= MOST and self._code is None
 
-    async def put(self, event: ASGIReceiveEvent) -> None:
+    async def put(self, event: Event) -> None:
         """Wait for a place; once the socket has ended, nobody wants it."""
         while self.is_full:
             await self._change()
@@ -41,7 +36,7 @@ class Inbox:
             self._events.append(event)
             self._wake()
 
-    async def get(self) -> ASGIReceiveEvent:
+    async def get(self) -> Event:
         """The next event; after the end, that it is over, however often it is asked for."""
         while not self._events and self._code is None:
             await self._change()
@@ -74,16 +69,3 @@ class Inbox:
         for each in waiting:
             if not each.done():
                 each.set_result(None)
-
-
-class InboxTasks:
-    """Hypercorn's tasks of a connection, as far as a stream needs them: the application reads from an inbox."""
-
-    def __init__(self, tasks: TaskGroup, inbox: Inbox) -> None:
-        self.tasks = tasks
-        self.inbox = inbox
-
-    async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
-        # The last two are for applications that are no coroutines.
-        self.tasks.spawn(_handle, app, config, scope, self.inbox.get, send, None, None)
-        return self.inbox.put

@@ -22,7 +22,7 @@ from app.feature import Feature
 from app.server.app import create_app
 from app.server.drain import Drain
 from app.server.edges import open_edges, tasks_ended
-from app.server.engine import Connections, loop_factory, run_engine
+from app.server.engine import Connections, engine_of, loop_factory
 from app.server.garbage import collect_less
 from app.server.listener import CannotListen, PortTaken, base_url, open_listener
 from app.server.role import Role
@@ -162,7 +162,7 @@ async def _run_until_stopped(
     resources.metrics.sockets.follow(connections.wires)
     heartbeat = Heartbeat(settings.websocket, connections.wires, resources.metrics.sockets, resources.clock)
     async with beside(heartbeat.run(), name="heartbeat"):
-        await run_engine(
+        await engine_of(server.engine)(
             app,
             engine_fd,
             backlog=server.backlog,

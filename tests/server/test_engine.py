@@ -25,9 +25,10 @@ from quart.asgi import ASGIWebsocketConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
-from app.server.engine import Connections, loop_factory, tracked
-from app.server.protocol import StrictConnection, StrictLines
-from app.server.upgraded import PASSED, UPGRADED
+from app.server.engine import Connections, loop_factory
+from app.server.on_hypercorn.engine import tracked
+from app.server.on_hypercorn.protocol import StrictConnection, StrictLines
+from app.server.on_hypercorn.upgraded import PASSED, UPGRADED
 from tests.server.raw_socket import frame
 
 

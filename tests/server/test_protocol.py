@@ -70,7 +70,7 @@ async def test_an_exit_out_of_a_layer_stays_in_its_request(kind: type[BaseExcept
         raise kind
 
     with pytest.raises(RuntimeError, match=kind.__name__) as raised:
-        await contained(leaving)(*[None] * 3)  # type: ignore[arg-type]
+        await contained(leaving)(*[None] * 3)
 
     assert isinstance(raised.value.__cause__, kind)
 

@@ -15,7 +15,7 @@ import pytest
 
 from app.core.settings import PROJECT_ROOT
 from app.embedded.ports import free_port
-from app.server.protocol import MOST_DROPPED
+from app.server.engine import MOST_DROPPED
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import POLL, eventually

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.core.lifecycle import Lifecycle
-from app.server.engine import Connections, run_engine
+from app.server.engine import Connections, engine_of
 from app.server.listener import base_url, open_listener
 from app.web import Application
 
@@ -41,7 +41,7 @@ async def _serving(app: Application) -> AsyncIterator[httpx.AsyncClient]:
 
     with open_listener("127.0.0.1", 0, backlog=64) as listener:
         engine = asyncio.create_task(
-            run_engine(
+            engine_of("hypercorn")(
                 app,
                 os.dup(listener.fileno()),
                 backlog=64,

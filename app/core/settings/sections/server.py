@@ -17,6 +17,13 @@ class EventLoop(StrEnum):
     UVLOOP = "uvloop"
 
 
+class HttpEngine(StrEnum):
+    """What speaks HTTP."""
+
+    HYPERCORN = "hypercorn"
+    UVICORN = "uvicorn"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """The HTTP side: where it listens, how long it waits, how it stops."""
@@ -64,6 +71,9 @@ class Server:
         300,
         "How long readiness answers 503 after SIGTERM while connections are still accepted, so that a "
         "load balancer notices; `server.shutdown_timeout` begins after it.",
+    )
+    engine: HttpEngine = declare.choice(
+        HttpEngine.HYPERCORN, "What speaks HTTP; uvicorn answers more requests a second, with the same promises."
     )
     event_loop: EventLoop = declare.choice(
         EventLoop.AUTO, "The event loop; auto takes uvloop where it is installed and asyncio elsewhere."

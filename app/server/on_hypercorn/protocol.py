@@ -22,16 +22,14 @@ from app.core.errors import AppError, BadRequest, HeadersTooLarge, Panic, UriToo
 from app.core.ids import new_id
 from app.core.scope_state import ABORT
 from app.server.answers import KINDS, answer, request_id_of
-from app.server.upgraded import PASSED, UPGRADED, Upgraded
-from app.server.websocket import WebsocketStream
+from app.server.engine import MOST_DROPPED
+from app.server.on_hypercorn.upgraded import PASSED, UPGRADED, Upgraded
+from app.server.on_hypercorn.websocket import WebsocketStream
 from app.web.body import CONTINUE
 from app.web.heads import MOST_BYTES, MOST_TARGET
-from app.web.policy import MIB
 from app.web.refusal import CLOSE
 
 log = structlog.get_logger(__name__)
-
-MOST_DROPPED = 16 * MIB  # bytes, of a client that goes on sending after the last answer
 
 # A head within the limits of `app.web.heads` is read however it arrives; h11 refuses what is longer and still not
 # whole. The rest is for the method, the version and the ends of lines.

@@ -25,8 +25,9 @@ from app.core.errors import Panic
 from app.core.scope_state import WIRE
 from app.core.settings.sections import WebSocket
 from app.server.answers import KINDS, answer, request_id_of
-from app.server.inbox import Inbox, InboxTasks
+from app.server.inbox import Inbox
 from app.server.messages import Assembly, IdleFrames, TooBig, is_crumb
+from app.server.on_hypercorn.inbox_tasks import InboxTasks
 from app.sockets.wire import CloseCode, Wire
 
 LINK = "plinth.link"  # in the state of a connection, until a stream takes it

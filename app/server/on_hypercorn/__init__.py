@@ -1,0 +1,1 @@
+"""Hypercorn, with our words and our limits: only this package knows it."""

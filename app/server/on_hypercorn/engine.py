@@ -1,0 +1,165 @@
+"""The application on Hypercorn; with its neighbours the only place that touches its private names.
+
+They are pinned, and held by a contract test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import ClassVar, cast
+
+import hypercorn.asyncio.run
+import hypercorn.asyncio.tcp_server
+import hypercorn.protocol
+import hypercorn.protocol.h11
+import hypercorn.protocol.ws_stream
+from hypercorn.asyncio import serve
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, Updated
+from hypercorn.typing import Framework, LifespanState
+from quart import Quart
+
+from app.core.scope_state import ABORT
+from app.server.engine import FIRST_REQUEST, HEAD, LINGER, Connections, contained, reset
+from app.server.on_hypercorn.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol
+from app.server.on_hypercorn.websocket import LINK, Link, WebsocketStream, no_extensions
+
+READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
+
+
+class TrackedTCPServer(TCPServer):
+    """Hypercorn's connection, entered in `connections` for as long as it is open, and with our times."""
+
+    connections: ClassVar[Connections]
+
+    fresh = True
+    head_due = True
+    left = False  # the client will send nothing more
+    lingering: asyncio.TimerHandle | None = None
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+    async def run(self) -> None:
+        self.connections.add(self)
+        abort = partial(reset, self.writer.transport)
+        link = Link(self.writer, abort, self.connections.wires, self.connections.websocket)
+        self.state = LifespanState({**self.state, ABORT: abort, LINK: link})  # copied to each scope
+        try:
+            await super().run()
+        finally:
+            self.connections.discard(self)
+            if link.stream:
+                link.stream.lost()
+            if self.lingering:
+                self.lingering.cancel()
+            self._let_go(link)
+
+    def _let_go(self, link: Link) -> None:
+        """Cut the circles of references, in which a connection would stay until the garbage collector looks for it."""
+        link.stream = None
+        self.state = LifespanState({})
+        protocol = vars(self).pop("protocol", None)  # there is none where the peer had left before the first byte
+        if protocol is not None and isinstance(protocol.protocol, StrictProtocol):
+            protocol.protocol.let_go()
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        # Hypercorn keeps the connection of a client that has left until its idle time is over.
+        self.left = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        protocol = self.protocol.protocol
+        if isinstance(event, Closed) and isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
+            protocol.over = True
+            self._linger()
+            return
+        if isinstance(event, HeadBegun) and not self.head_due:
+            self.head_due = True
+            await self.idle_task.restart(self._task_group, self._idle_timeout)
+        elif isinstance(event, Updated):
+            self.head_due = False
+            if self.left and event.idle:
+                return
+        await super().protocol_send(event)
+
+    def _linger(self) -> None:
+        # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
+        # is closed, and what still comes is read and dropped until the client is done.
+        if self.lingering is None:
+            with suppress(OSError, RuntimeError):
+                self.writer.write_eof()
+            self.lingering = self.loop.call_later(LINGER, self.writer.close)
+
+    async def _idle_timeout(self) -> None:
+        # Cancelled by the next request. As it comes, a stop would close a connection made in the last
+        # moment while the request for which it was made is on its way.
+        fresh, self.fresh = self.fresh, False
+        with suppress(TimeoutError):
+            # Hypercorn has one time for both: too long for a head, or too short for a balancer's connections.
+            async with asyncio.timeout(HEAD if self.head_due else self.config.keep_alive_timeout):
+                await self.context.terminated.wait()
+                await asyncio.sleep(FIRST_REQUEST if fresh else 0)
+        await asyncio.shield(self._initiate_server_close())
+
+
+def tracked(connections: Connections) -> type[TrackedTCPServer]:
+    """The class for the connections of one run: Hypercorn makes them, and hands them nothing of ours."""
+    return type("TrackedTCPServer", (TrackedTCPServer,), {"connections": connections})
+
+
+@contextmanager
+def _installed(connections: Connections) -> Iterator[None]:
+    """Our classes where Hypercorn looks its own up for every connection; there is no public hook."""
+    places = (
+        (hypercorn.asyncio.run, "TCPServer", tracked(connections)),
+        (hypercorn.asyncio.tcp_server, "MAX_RECV", READ),
+        (hypercorn.protocol, "H11Protocol", StrictProtocol),
+        (hypercorn.protocol.h11, "HTTPStream", Stream),
+        (hypercorn.protocol.h11, "WSStream", WebsocketStream),
+        (hypercorn.protocol.ws_stream, "server_extensions_handshake", no_extensions),
+    )
+    stock = [getattr(module, name) for module, name, _ in places]
+    for module, name, ours in places:
+        setattr(module, name, ours)
+    try:
+        yield
+    finally:
+        for (module, name, _), theirs in zip(places, stock, strict=True):
+            setattr(module, name, theirs)
+
+
+async def run(
+    app: Quart,
+    listener_fd: int,
+    *,
+    backlog: int,
+    keep_alive: float,
+    connections: Connections,
+    shutdown_trigger: Callable[[], Awaitable[None]],
+    last_resort: float,
+) -> None:
+    """Serve until `shutdown_trigger` returns and every connection has ended; an idle one is kept for `keep_alive` s.
+
+    `serve` is the public entry for embedding; its own graceful timeout is ignored on Python 3.12 and
+    later, so `last_resort` (seconds) is only a net below our own drain.
+    """
+    config = Config()
+    config.bind = [f"fd://{listener_fd}"]
+    config.backlog = backlog
+    config.keep_alive_timeout = keep_alive
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.graceful_timeout = last_resort
+    config.h11_max_incomplete_size = MOST_INCOMPLETE
+    # Of a body, beside what `app.web.body` keeps for a reader. Two, for the news that a stream is over and for the part
+    # that was waiting for its place: see `_make_room` in `protocol`.
+    config.max_app_queue_size = 2
+    with _installed(connections):
+        await serve(cast(Framework, contained(app)), config, shutdown_trigger=shutdown_trigger)
