@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from redis import Redis
 
 from app.core.database import Database, open_database
 from app.core.queue import Queue, open_queue
+from app.core.settings.sections.server import HttpEngine
 from app.embedded import PostgresServer, RedisServer, start_postgres, start_redis
 from app.tasks import Registry
 from tests.harness import plugin
@@ -19,6 +21,7 @@ from tests.harness.app_process import FAULT_TASKS, AppProcess, launch_app
 from tests.harness.background import BackgroundLoop
 from tests.harness.clock import FakeClock
 from tests.harness.databases import Clones
+from tests.harness.engines import usual_engine
 from tests.harness.leftovers import service_folder
 from tests.harness.redis_databases import claim_database
 from tests.harness.run import migrate
@@ -68,10 +71,16 @@ def settings_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("project")
 
 
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> HttpEngine:
+    """What speaks HTTP in the servers of this test; one that is marked `engines` runs once on each."""
+    return HttpEngine(getattr(request, "param", usual_engine(os.environ)))
+
+
 @pytest.fixture
-def settings(settings_root: Path, database_url: str, redis_url: str) -> TestSettings:
+def settings(settings_root: Path, database_url: str, redis_url: str, engine: HttpEngine) -> TestSettings:
     """Makes `Settings` that point at this test's own database and Redis."""
-    return make_settings(settings_root, database_url=database_url, redis_url=redis_url)
+    return make_settings(settings_root, database_url=database_url, redis_url=redis_url, engine=engine)
 
 
 @pytest.fixture
@@ -166,9 +175,13 @@ def own_redis(background: BackgroundLoop) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def own_settings(
-    settings_root: Path, own_postgres: PostgresServer, own_redis: RedisServer, background: BackgroundLoop
+    settings_root: Path,
+    own_postgres: PostgresServer,
+    own_redis: RedisServer,
+    engine: HttpEngine,
+    background: BackgroundLoop,
 ) -> TestSettings:
     """Makes `Settings` that point at this module's own, migrated PostgreSQL and its own Redis."""
-    settings = make_settings(settings_root, database_url=own_postgres.url, redis_url=own_redis.url)
+    settings = make_settings(settings_root, database_url=own_postgres.url, redis_url=own_redis.url, engine=engine)
     background.call(migrate(settings))
     return settings

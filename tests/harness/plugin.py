@@ -18,7 +18,7 @@ from _pytest.terminal import TerminalReporter
 from app.core.database import DatabaseUnavailable
 from app.core.migrations import MigrationError
 from app.embedded import EmbeddedError
-from tests.harness import order, report
+from tests.harness import engines, order, report
 from tests.harness.alone import Turns
 from tests.harness.background import BackgroundLoop
 from tests.harness.browser import CHROMIUM
@@ -65,6 +65,7 @@ def opened(config: pytest.Config) -> Opened:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    engines.usual_engine(os.environ)  # a word that is none of them ends the run here
     if config.option.collectonly:
         config.stash[SEED] = order.pick_seed()
         return
@@ -123,6 +124,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     choice = config.stash.get(CHOICE, None)
     services = [f"services: {choice.way} ({choice.why})"] if choice else []
     return [*services, f"order: PLINTH_TEST_SEED={config.stash[SEED]}"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    engines.run_on_each(metafunc)
 
 
 @pytest.hookimpl(tryfirst=True)

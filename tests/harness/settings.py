@@ -30,7 +30,7 @@ class TestSettings:
         )
 
 
-def make_settings(root: Path, *, database_url: str, redis_url: str) -> TestSettings:
+def make_settings(root: Path, *, database_url: str, redis_url: str, engine: str = "hypercorn") -> TestSettings:
     """Prepare `root` as a project folder without .env and settings.local.toml, which are a person's own."""
     shared = root / "settings.toml"
     if not shared.exists():
@@ -40,5 +40,6 @@ def make_settings(root: Path, *, database_url: str, redis_url: str) -> TestSetti
         "APP_DATABASE__URL": database_url,
         "APP_DATABASE__SSLMODE": "disable",
         "APP_REDIS__URL": redis_url,
+        "APP_SERVER__ENGINE": engine,
     }
     return TestSettings(root, environ)

@@ -1,4 +1,4 @@
-"""An application served by the real Hypercorn on a real port, inside the test's own event loop."""
+"""An application served by a real HTTP engine on a real port, inside the test's own event loop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import httpx
 import pytest
 
 from app.core.lifecycle import Lifecycle
+from app.core.settings.sections.server import HttpEngine
 from app.server.engine import Connections, engine_of
 from app.server.listener import base_url, open_listener
 from app.web import Application
@@ -25,13 +27,13 @@ def application() -> Application:
 
 
 @pytest.fixture
-def serving() -> Serving:
+def serving(engine: HttpEngine) -> Serving:
     """Serve an application for the length of a `with` block."""
-    return _serving
+    return partial(_serving, engine=engine)
 
 
 @asynccontextmanager
-async def _serving(app: Application) -> AsyncIterator[httpx.AsyncClient]:
+async def _serving(app: Application, *, engine: HttpEngine) -> AsyncIterator[httpx.AsyncClient]:
     connections = Connections()
     listening, stop = asyncio.Event(), asyncio.Event()
 
@@ -40,8 +42,8 @@ async def _serving(app: Application) -> AsyncIterator[httpx.AsyncClient]:
         await stop.wait()
 
     with open_listener("127.0.0.1", 0, backlog=64) as listener:
-        engine = asyncio.create_task(
-            engine_of("hypercorn")(
+        serving = asyncio.create_task(
+            engine_of(engine)(
                 app,
                 os.dup(listener.fileno()),
                 backlog=64,
@@ -56,4 +58,4 @@ async def _serving(app: Application) -> AsyncIterator[httpx.AsyncClient]:
             yield client
         stop.set()
         connections.abort_all()
-        await engine
+        await serving
