@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import pytest
 from sqlalchemy import text
 
 from app.core.database import open_database
@@ -37,6 +38,7 @@ async def test_a_wrong_password_ends_the_start_at_once_with_3(settings: TestSett
     assert "canary-wrong" not in str(app.logs)
 
 
+@pytest.mark.engines
 async def test_a_taken_port_ends_the_start_with_5_and_is_named(settings: TestSettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -48,6 +50,7 @@ async def test_a_taken_port_ends_the_start_with_5_and_is_named(settings: TestSet
     assert failed["reason"].startswith(f"127.0.0.1:{port} is in use by another program; ")
 
 
+@pytest.mark.engines
 async def test_an_address_of_nobody_ends_the_start_with_2_and_names_the_setting(settings: TestSettings) -> None:
     async with launch_app(settings, "server.host=192.0.2.1") as app:
         code = await app.wait(within=WITHIN)
@@ -99,6 +102,7 @@ async def test_development_migrates_at_the_start(settings: TestSettings, app_pro
     assert (await app.http.get("/health/ready")).status_code == 200
 
 
+@pytest.mark.engines
 async def test_what_nobody_expected_ends_with_1_and_is_logged_whole(settings: TestSettings) -> None:
     async with launch_app(settings, module="tests.server.unmountable") as app:
         code = await app.wait(within=WITHIN)

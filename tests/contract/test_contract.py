@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from app.core.database import Database
 from tests.contract import broken_routes
 from tests.contract.fuzzer import fuzz
@@ -28,6 +30,7 @@ REACHED = (
 )
 
 
+@pytest.mark.engines
 async def test_every_answer_is_one_that_was_declared(app_process: StartApp, db: Database, tmp_path: Path) -> None:
     await sample_feature.create_tables(db)
     app = await app_process(module=sample_feature.__name__)

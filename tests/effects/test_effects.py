@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.core.settings import Settings
 from app.core.settings.declarations import SETTINGS
+from app.core.settings.sections.server import HttpEngine
 from tests.effects import (  # noqa: F401  (each declares the cases of its settings)
     of_app,
     of_body,
@@ -29,14 +31,24 @@ from tests.effects import (  # noqa: F401  (each declares the cases of its setti
 )
 from tests.effects.case import LIMITS, VISIBLE, Trial, outlasts
 from tests.harness.databases import Clones
+from tests.harness.engines import usual_engine
 from tests.harness.settings import TestSettings, make_settings
+
+OF_THE_ENGINE = ("server.", "websocket.")  # sections of which an engine may lose a setting
+
+
+def on_their_engines(keys: Iterable[str]) -> pytest.MarkDecorator:
+    """Each setting on the usual engine; what the engine is given, on each."""
+    usual = [usual_engine(os.environ)]
+    pairs = [(engine, key) for key in keys for engine in (HttpEngine if key.startswith(OF_THE_ENGINE) else usual)]
+    return pytest.mark.parametrize(("engine", "key"), pairs, indirect=["engine"], scope="module")
 
 
 @pytest.fixture(scope="module")
-def usual(settings_root: Path, clones: Clones, worker_redis_url: str) -> Iterator[TestSettings]:
+def usual(settings_root: Path, clones: Clones, worker_redis_url: str, engine: HttpEngine) -> Iterator[TestSettings]:
     """One database for all cases: none of them leaves anything in it."""
     url = clones.make()
-    yield make_settings(settings_root, database_url=url, redis_url=worker_redis_url)
+    yield make_settings(settings_root, database_url=url, redis_url=worker_redis_url, engine=engine)
     clones.drop(url)
 
 
@@ -44,7 +56,7 @@ def test_every_declared_setting_has_its_case_and_no_other() -> None:
     assert sorted([*VISIBLE, *LIMITS]) == sorted(SETTINGS)
 
 
-@pytest.mark.parametrize("key", VISIBLE)
+@on_their_engines(VISIBLE)
 def test_another_value_is_seen(key: str, usual: TestSettings) -> None:
     case = VISIBLE[key]
     expected = case.expected(usual)
@@ -57,7 +69,7 @@ def test_another_value_is_seen(key: str, usual: TestSettings) -> None:
     assert len(set(expected.values())) == len(expected) > 1
 
 
-@pytest.mark.parametrize("key", LIMITS)
+@on_their_engines(LIMITS)
 async def test_a_longer_limit_lets_wait_longer(key: str, usual: TestSettings) -> None:
     assert await outlasts(LIMITS[key], key, usual)
 

@@ -24,6 +24,7 @@ TYPES = {
 }
 
 
+@pytest.mark.engines
 async def test_the_document_is_served_and_asked_for_again_costs_no_body(app_process: StartApp) -> None:
     http = (await app_process()).http
 

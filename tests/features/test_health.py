@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from app.core.version import VERSION
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
@@ -26,6 +28,7 @@ async def test_health_tells_a_person_how_it_is(app_process: StartApp) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.engines
 async def test_live_says_ok_and_nothing_else(app_process: StartApp) -> None:
     app = await app_process()
 
@@ -34,6 +37,7 @@ async def test_live_says_ok_and_nothing_else(app_process: StartApp) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.engines
 async def test_ready_lists_every_check(app_process: StartApp) -> None:
     app = await app_process()
 

@@ -26,6 +26,7 @@ SECONDS = "plinth_http_request_duration_seconds_count"
 POOL = "plinth_database_pool_"
 
 
+@pytest.mark.engines
 async def test_a_request_is_counted_and_timed_under_its_route(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -41,6 +42,7 @@ async def test_a_request_is_counted_and_timed_under_its_route(app_process: Start
     assert seen.value(REQUESTS, method="GET", route="/test/crash", status="500") == 1
 
 
+@pytest.mark.engines
 async def test_strangers_make_no_new_series(app_process: StartApp) -> None:
     app = await app_process()
     dice = random.Random(7)  # noqa: S311  (a fixed seed makes a failure repeatable)
@@ -63,6 +65,7 @@ async def test_strangers_make_no_new_series(app_process: StartApp) -> None:
     assert len(strangers) <= 4 * len(statuses)
 
 
+@pytest.mark.engines
 async def test_a_running_request_is_in_flight(app_process: StartApp) -> None:
     app = await app_process()
     before = await scrape(app)
@@ -225,6 +228,7 @@ async def test_a_scraper_gets_the_format_it_asks_for(app_process: StartApp) -> N
     assert "_created" not in plain.text
 
 
+@pytest.mark.engines
 async def test_a_scrape_is_not_in_the_log(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 

@@ -19,6 +19,8 @@ from tests.harness.signed_tokens import bearer, credential
 from tests.harness.talking import Frame, Talk, talking
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.engines
+
 MODULE = "tests.harness.realtime_routes"
 PUSH = "/test/realtime"
 PATIENT = "redis.timeout=5"  # so that a busy machine is not taken for a Redis that is gone

@@ -15,6 +15,7 @@ CLIENT = "/static/realtime.js"
 FILES = Path("app/features/static/files")
 
 
+@pytest.mark.engines
 async def test_a_plain_name_is_asked_for_again_and_costs_no_body(app_process: StartApp) -> None:
     http = (await app_process()).http
 
@@ -35,6 +36,7 @@ async def test_a_plain_name_is_asked_for_again_and_costs_no_body(app_process: St
     assert head.headers["content-length"] == str(len(first.content))
 
 
+@pytest.mark.engines
 async def test_only_the_right_version_may_be_kept_for_ever(app_process: StartApp) -> None:
     http = (await app_process()).http
 
@@ -46,6 +48,7 @@ async def test_only_the_right_version_may_be_kept_for_ever(app_process: StartApp
     assert (wrong.status_code, wrong.headers["cache-control"]) == (200, "no-cache")
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     "path",
     [
@@ -78,6 +81,7 @@ async def test_nothing_else_is_given(app_process: StartApp, path: str) -> None:
     assert b'"code":' in answer
 
 
+@pytest.mark.engines
 async def test_other_methods_are_refused(app_process: StartApp) -> None:
     http = (await app_process()).http
 

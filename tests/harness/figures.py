@@ -11,9 +11,11 @@ NAME = "figure"
 
 
 @pytest.fixture
-def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """`figure("image: 190 MB")` puts the line into the run's summary."""
-    return lambda line: record_property(NAME, line)
+def figure(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """`figure("image: 190 MB")` puts the line into the run's summary; a test of several engines says which it was."""
+    callspec = getattr(request.node, "callspec", None)
+    engine = callspec.params.get("engine") if callspec else None
+    return lambda line: record_property(NAME, f"{line} ({engine})" if engine else line)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -41,6 +41,7 @@ def test_the_corpus_has_hundreds_of_distinct_cases() -> None:
     assert [name for name, count in Counter(case.name for case in cases).items() if count > 1] == []
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_every_case_gets_its_answer_and_the_server_lives(
     app_process: StartApp, figure: Callable[[str], None], loop: str

@@ -155,6 +155,7 @@ def canaries(text: str) -> list[str]:
     return [f"canary{part[:60]}" for part in parts if not part.startswith("_routes")]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("level", ["info", "debug"])
 async def test_no_secret_is_told(app_process: StartApp, secretive: TestSettings, level: str) -> None:
     app = await app_process(f"log.level={level}", CLOSES_SOON, settings=secretive, module=ROUTES)

@@ -16,6 +16,8 @@ from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.engines
+
 ROUTES = "tests.server.marked_routes"
 MARK = re.compile(r"mark-\d{4}-[a-z]+")
 REQUESTS = 40  # of each kind

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 
@@ -11,6 +13,7 @@ REQUESTS = 500
 MOST = 2  # looks in that time; with the thresholds of Python 3.11 there are seven
 
 
+@pytest.mark.engines
 async def test_requests_make_python_look_for_garbage_seldom(app_process: StartApp) -> None:
     app = await app_process()
     before = await looks(app)

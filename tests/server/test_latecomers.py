@@ -111,6 +111,7 @@ async def test_who_sends_nothing_does_not_hold_the_stop(listener: socket.socket)
     assert len(waiting) == 1
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_a_new_connection_may_still_send_its_request(app_process: StartApp, loop: str) -> None:
     app = await app_process(f"server.event_loop={loop}")

@@ -59,6 +59,7 @@ async def ask(http: httpx.AsyncClient, path: str, times: int) -> list[int]:
     return [(await http.get(path)).status_code for _ in range(times)]
 
 
+@pytest.mark.engines
 async def test_a_reader_that_stalls_and_then_leaves_stops_no_request(settings: TestSettings) -> None:
     async with serving_into_a_pipe(settings, FAULT_ROUTES) as (http, reader):
         stalled = await ask(http, "/test/query", REQUESTS)

@@ -18,6 +18,7 @@ REQUESTS = 100
 LONGEST = 600  # characters of a line; the traceback of one such error has 5,000
 
 
+@pytest.mark.engines
 @pytest.mark.fault
 @pytest.mark.parametrize("service", ["database", "redis"])
 async def test_a_request_in_an_outage_is_two_short_lines(

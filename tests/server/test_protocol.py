@@ -47,6 +47,7 @@ def _without_a_word(application: Application) -> None:
     application.asgi_app = silent  # type: ignore[method-assign]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("sent", [head(), handshake(KEY, VERSION)], ids=["a request", "a handshake"])
 async def test_an_application_that_says_nothing_is_a_500_in_our_body(
     application: Application, serving: Serving, sent: bytes
@@ -90,6 +91,7 @@ async def test_control_without_the_containment_it_leaves_the_event_loop() -> Non
     await asyncio.to_thread(serve, contained(leaving))
 
 
+@pytest.mark.engines
 async def test_what_was_refused_is_told_to_the_log_once_and_without_what_was_sent(app_process: StartApp) -> None:
     app = await app_process()
 
@@ -103,6 +105,7 @@ async def test_what_was_refused_is_told_to_the_log_once_and_without_what_was_sen
     assert app.events("forged") == []
 
 
+@pytest.mark.engines
 async def test_a_body_that_breaks_off_is_refused_under_the_id_of_its_request(app_process: StartApp) -> None:
     app = await app_process()
     lines = ["Content-Type: application/json", "Transfer-Encoding: chunked", "Expect: 100-continue"]
@@ -114,6 +117,7 @@ async def test_a_body_that_breaks_off_is_refused_under_the_id_of_its_request(app
     assert (await _refused(app))["request_id"] == "known-by-its-id"
 
 
+@pytest.mark.engines
 async def test_a_refusal_of_h2c_says_what_to_do(app_process: StartApp) -> None:
     app = await app_process()
 
@@ -123,6 +127,7 @@ async def test_a_refusal_of_h2c_says_what_to_do(app_process: StartApp) -> None:
     assert answer.headers["connection"] == "close"
 
 
+@pytest.mark.engines
 async def test_a_body_that_nobody_waits_for_ends_the_connection_as_announced(app_process: StartApp) -> None:
     app = await app_process()
 

@@ -17,6 +17,7 @@ import pytest
 from app.core.settings import PROJECT_ROOT
 from tests.features.scrape import scrape
 from tests.harness.app_process import AppProcess
+from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server import stock_sockets
@@ -28,9 +29,6 @@ INTERVAL, TIMEOUT = 1.0, 3.0
 WATCHED = (f"websocket.heartbeat_interval={INTERVAL}", f"websocket.heartbeat_timeout={TIMEOUT}")
 PEERS = 10
 STILL = 10  # looks in a row, a hundredth of a second apart, that see the same
-
-LOOPS = ["asyncio", "uvloop"]
-on_both_loops = pytest.mark.parametrize("loop", LOOPS)
 
 
 @pytest.fixture
@@ -124,7 +122,7 @@ async def nothing_left(app: AppProcess, before: dict[str, Any]) -> None:
     assert held[-1] == before
 
 
-@on_both_loops
+@ENGINES_AND_LOOPS
 @pytest.mark.parametrize("messages", [0, 1000], ids=["quiet", "written to"])
 async def test_a_lost_host_is_dropped_within_a_second_of_the_timeout(
     app_process: StartApp, loop: str, host: Host, messages: int
@@ -167,7 +165,7 @@ async def test_stock_keeps_a_lost_host(host: Host) -> None:
         assert stock_sockets.PING_INTERVAL <= INTERVAL
 
 
-@on_both_loops
+@ENGINES_AND_LOOPS
 async def test_a_peer_that_hangs_is_dropped_though_its_kernel_answers(app_process: StartApp, loop: str) -> None:
     app = await _start(app_process, loop)
     before = await held_at_rest(app)
@@ -187,7 +185,7 @@ async def test_a_peer_that_hangs_is_dropped_though_its_kernel_answers(app_proces
     await nothing_left(app, before)
 
 
-@on_both_loops
+@ENGINES_AND_LOOPS
 async def test_an_idle_peer_that_answers_pings_stays(app_process: StartApp, loop: str) -> None:
     app = await _start(app_process, loop)
     peers = await open_peers(app.url, PEERS)
@@ -199,7 +197,7 @@ async def test_an_idle_peer_that_answers_pings_stays(app_process: StartApp, loop
     leave(peers)
 
 
-@on_both_loops
+@ENGINES_AND_LOOPS
 async def test_a_peer_that_answers_late_and_in_time_stays(app_process: StartApp, loop: str) -> None:
     app = await _start(app_process, loop)
     began = monotonic()
@@ -213,7 +211,7 @@ async def test_a_peer_that_answers_late_and_in_time_stays(app_process: StartApp,
     leave(late)
 
 
-@on_both_loops
+@ENGINES_AND_LOOPS
 async def test_a_process_that_was_frozen_keeps_its_peers(app_process: StartApp, loop: str) -> None:
     app = await _start(app_process, loop)
     peers = await open_peers(app.url, PEERS)

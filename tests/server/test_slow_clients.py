@@ -23,7 +23,7 @@ from tests.harness.latency import LIVE, latencies
 from tests.harness.waiting import eventually, lateness
 
 # Thousands of sockets: one such test at a time, or each would see the others' load.
-pytestmark = pytest.mark.xdist_group("crowds")
+pytestmark = [pytest.mark.xdist_group("crowds"), pytest.mark.engines]
 
 HEADERS, BODIES = 500, 200  # connections
 REQUESTS = 100  # of which a p99 is taken; what counts is the median of the p99s of

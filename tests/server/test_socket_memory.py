@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.app_process import AppProcess
 from tests.harness.crowd import Crowd
+from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
 from tests.harness.processes import census
 from tests.harness.waiting import eventually
@@ -51,7 +52,7 @@ async def crowded(app: AppProcess, clients: int = CLIENTS) -> Crowd:
     return crowd
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@ENGINES_AND_LOOPS
 async def test_a_socket_costs_at_most_45_kb_and_leaves_nothing(
     app_process: StartApp, loop: str, figure: Callable[[str], None]
 ) -> None:

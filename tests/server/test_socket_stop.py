@@ -16,16 +16,14 @@ from tests.harness.waiting import eventually
 from tests.server.socket_peers import Peer, connect, leave, open_peers
 from tests.server.test_stop import LOOPS
 
-# Thousands of sockets: one such test at a time, or each would see the others' load.
-pytestmark = pytest.mark.xdist_group("crowds")
-
 TOLD = 2.0  # seconds; the issue's promise
 GRACE = 10.0  # seconds
 SPREAD = 8.0  # seconds
 MANY = ("websocket.max_per_address=2000", "websocket.anonymous=true", "rate_limit.enabled=false")
 STALLED = 20
 
-pytestmark = pytest.mark.parametrize("loop", LOOPS)
+# Thousands of sockets: one such test at a time, or each would see the others' load.
+pytestmark = [pytest.mark.xdist_group("crowds"), pytest.mark.parametrize("loop", LOOPS), pytest.mark.engines]
 
 
 @pytest.fixture(autouse=True)

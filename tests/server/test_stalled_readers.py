@@ -13,6 +13,7 @@ import pytest
 
 from tests.features.scrape import scrape
 from tests.harness.app_process import AppProcess
+from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server.socket_peers import Peer, connect, leave, open_peers
@@ -30,11 +31,9 @@ PUSHES = 100
 OPEN_TO_ALL = ("websocket.anonymous=true", "websocket.max_per_address=1000", "rate_limit.enabled=false")
 PATIENT = "redis.timeout=2"  # a push that a busy machine holds up is none that is lost
 
-LOOPS = ["asyncio", "uvloop"]
-
 
 @pytest.mark.alone
-@pytest.mark.parametrize("loop", LOOPS)
+@ENGINES_AND_LOOPS
 async def test_stalled_readers_are_dropped_and_felt_by_nobody(
     app_process: StartApp, loop: str, figure: Callable[[str], None]
 ) -> None:

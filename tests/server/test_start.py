@@ -6,10 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 
 
+@pytest.mark.engines
 async def test_a_started_server_answers_at_once_and_is_ready(
     app_process: StartApp, figure: Callable[[str], None]
 ) -> None:

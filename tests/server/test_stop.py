@@ -19,7 +19,7 @@ from tests.server.load import Load
 
 LOOPS = ["asyncio", "uvloop"]
 
-pytestmark = pytest.mark.parametrize("loop", LOOPS)
+pytestmark = [pytest.mark.parametrize("loop", LOOPS), pytest.mark.engines]
 
 
 async def _start(app_process: StartApp, loop: str, *overrides: str) -> AppProcess:

@@ -42,6 +42,7 @@ def traced(app_process: StartApp) -> StartTraced:
     return start
 
 
+@pytest.mark.engines
 async def test_a_request_is_one_trace_with_its_query_and_its_command(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector, "app.name=shop")
@@ -83,6 +84,7 @@ async def test_what_a_task_is_to_carry_names_the_request(traced: StartTraced) ->
     assert carried["traceparent"].startswith(f"00-{span.trace}-{span.id}-0")
 
 
+@pytest.mark.engines
 async def test_requests_side_by_side_are_not_mixed_up(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector, "database.pool_max=5", "database.acquire_timeout=60")
@@ -101,6 +103,7 @@ async def test_requests_side_by_side_are_not_mixed_up(traced: StartTraced) -> No
     assert len(collector.named("select_word")) == 200, "none belongs to nobody"
 
 
+@pytest.mark.engines
 async def test_a_caller_that_does_not_trace_is_not_traced(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)
@@ -127,6 +130,7 @@ async def test_a_sample_of_none_leaves_those_whose_caller_traces(traced: StartTr
     assert [span.attributes["url.path"] for span in collector.requests()] == ["/traced/words/loud"]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_a_stop_sends_what_is_left(traced: StartTraced, loop: str) -> None:
     async with collecting() as collector:
@@ -147,6 +151,7 @@ async def test_a_stop_sends_what_is_left(traced: StartTraced, loop: str) -> None
     ]
 
 
+@pytest.mark.engines
 async def test_an_error_of_the_service_is_one_in_its_trace(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)
@@ -175,6 +180,7 @@ async def test_an_error_of_the_service_is_one_in_its_trace(traced: StartTraced) 
     assert "canary" not in repr(collector.spans)
 
 
+@pytest.mark.engines
 async def test_probes_and_scrapes_are_not_traced(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)
@@ -187,6 +193,7 @@ async def test_probes_and_scrapes_are_not_traced(traced: StartTraced) -> None:
     assert [span.name for span in collector.requests()] == [WORD]
 
 
+@pytest.mark.engines
 async def test_an_answer_without_an_end_shows(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)
@@ -206,6 +213,7 @@ async def test_an_answer_without_an_end_shows(traced: StartTraced) -> None:
     assert (left.failed, left.attributes["error.type"]) == (False, "disconnected")
 
 
+@pytest.mark.engines
 async def test_every_line_of_a_requests_log_names_its_trace(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector, "telemetry.sample=0")
@@ -234,6 +242,7 @@ GARBAGE = [
 ]
 
 
+@pytest.mark.engines
 async def test_a_caller_that_sends_garbage_begins_a_trace_of_its_own(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)

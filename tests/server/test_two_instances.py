@@ -22,7 +22,7 @@ from tests.harness.talking import Frame, Talk, talking
 from tests.harness.waiting import eventually
 from tests.server.push_ledger import Ledger, Resumption, keeping_a_ledger
 
-pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("two instances")]
+pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("two instances"), pytest.mark.engines]
 
 ROUTES = "tests.harness.realtime_routes"
 TOPICS = ("news:a", "news:b", "news:c")

@@ -77,6 +77,7 @@ async def holding(http: httpx.AsyncClient) -> int:
     return int(answer.json()["holding"])
 
 
+@pytest.mark.engines
 async def test_a_gigabyte_that_nobody_reads_stays_with_the_client(app: AppProcess) -> None:
     memory = Memory(app.pid)
 
@@ -95,6 +96,7 @@ async def test_a_gigabyte_that_nobody_reads_stays_with_the_client(app: AppProces
     assert memory.growth <= MOST_GROWTH
 
 
+@pytest.mark.engines
 async def test_a_gigabyte_is_refused_where_the_limit_is_passed(app: AppProcess) -> None:
     memory = Memory(app.pid)
 
@@ -111,6 +113,7 @@ async def test_a_gigabyte_is_refused_where_the_limit_is_passed(app: AppProcess) 
     assert memory.growth <= MOST_GROWTH
 
 
+@pytest.mark.engines
 async def test_a_gigabyte_may_be_streamed_where_a_route_allows_it(app: AppProcess) -> None:
     memory = Memory(app.pid)
 
@@ -145,6 +148,7 @@ async def hundred_uploads(url: str, http: httpx.AsyncClient) -> AsyncIterator[No
             each.cancel()
 
 
+@pytest.mark.engines
 async def test_a_hundred_bodies_that_nobody_reads_are_held_by_their_clients(app: AppProcess) -> None:
     memory = Memory(app.pid)
 

@@ -48,6 +48,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.engines
 async def test_a_handler_that_ends_closes_with_what_became_of_it(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -67,6 +68,7 @@ async def test_control_on_stock_a_failure_is_closed_as_if_all_were_well() -> Non
     assert end.code == 1000
 
 
+@pytest.mark.engines
 async def test_a_handler_that_has_closed_may_go_on(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -81,6 +83,7 @@ async def test_a_handler_that_has_closed_may_go_on(app_process: StartApp) -> Non
     await eventually(lambda: _noted(app, "goodbye"), within=3)
 
 
+@pytest.mark.engines
 async def test_a_peer_that_does_not_answer_a_goodbye_is_dropped(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -91,6 +94,7 @@ async def test_a_peer_that_does_not_answer_a_goodbye_is_dropped(app_process: Sta
     assert 0.5 < end.seconds < 3
 
 
+@pytest.mark.engines
 async def test_a_goodbye_reaches_a_peer_that_is_still_sending(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -102,6 +106,7 @@ async def test_a_goodbye_reaches_a_peer_that_is_still_sending(app_process: Start
     assert (end.code, end.reset) == (4001, False)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_a_peer_that_reads_nothing_is_dropped_with_its_handler(app_process: StartApp, loop: str) -> None:
     app = await app_process("websocket.send_timeout=1", f"server.event_loop={loop}", module=ROUTES)
@@ -114,6 +119,7 @@ async def test_a_peer_that_reads_nothing_is_dropped_with_its_handler(app_process
         await eventually(lambda: psutil.Process(app.pid).num_fds() <= before + 1, within=5)  # ours, to ask with
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_a_goodbye_does_not_wait_for_a_peer_that_reads_nothing(app_process: StartApp, loop: str) -> None:
     app = await app_process("websocket.send_timeout=60", f"server.event_loop={loop}", module=ROUTES)
@@ -138,6 +144,7 @@ def _is_ours(app: AppProcess, connection: Any) -> bool:
     return bool(connection.laddr.port == int(app.url.rpartition(":")[2]))
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_half_a_close_is_a_whole_one(app_process: StartApp, loop: str) -> None:
     app = await app_process(f"server.event_loop={loop}", module=ROUTES)
@@ -152,6 +159,7 @@ async def test_half_a_close_is_a_whole_one(app_process: StartApp, loop: str) -> 
     assert await _noted(app, "half") == {"end": "cancelled", "code": 1006}
 
 
+@pytest.mark.engines
 async def test_the_last_message_before_a_goodbye_is_still_handled(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -164,6 +172,7 @@ async def test_the_last_message_before_a_goodbye_is_still_handled(app_process: S
     assert await _noted(app, "busy") == {"handled": ["one", "two"]}
 
 
+@pytest.mark.engines
 async def test_a_handler_that_takes_nothing_loses_its_socket_and_no_ping_is_asked_of_the_peer(
     app_process: StartApp,
 ) -> None:
@@ -184,6 +193,7 @@ async def test_a_handler_that_takes_nothing_loses_its_socket_and_no_ping_is_aske
     await eventually(lambda: _is_alone(app), within=3)
 
 
+@pytest.mark.engines
 async def test_an_empty_message_arrives_as_what_it_is(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -194,6 +204,7 @@ async def test_an_empty_message_arrives_as_what_it_is(app_process: StartApp) -> 
     assert answers == ["bytes 0", "str 0", "str 3"]
 
 
+@pytest.mark.engines
 async def test_pings_are_answered_while_the_handler_is_busy(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -205,6 +216,7 @@ async def test_pings_are_answered_while_the_handler_is_busy(app_process: StartAp
     assert answer == (PONG, b"are you there")
 
 
+@pytest.mark.engines
 async def test_a_close_code_that_is_none_is_a_mistake_of_the_handler(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -214,6 +226,7 @@ async def test_a_close_code_that_is_none_is_a_mistake_of_the_handler(app_process
     assert end.code == 1011
 
 
+@pytest.mark.engines
 async def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
     host, port = app.url.removeprefix("http://").split(":")
@@ -230,6 +243,7 @@ async def _is_handled(app: AppProcess) -> bool:
     return bool((await _inside(app))["handlers"] == 1)
 
 
+@pytest.mark.engines
 async def test_a_subprotocol_that_was_not_offered_is_a_mistake_of_the_handler(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
     offer = "Sec-WebSocket-Protocol: chat\r\n"
@@ -246,6 +260,7 @@ async def test_a_subprotocol_that_was_not_offered_is_a_mistake_of_the_handler(ap
     await eventually(lambda: _is_alone(app), within=3)
 
 
+@pytest.mark.engines
 async def test_a_close_instead_of_an_accept_is_a_refusal(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 

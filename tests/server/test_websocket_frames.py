@@ -105,6 +105,7 @@ async def _bystander(app: AppProcess) -> AsyncIterator[Callable[[], Any]]:
         yield is_served
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_every_case_is_closed_with_its_code_and_costs_the_others_nothing(
     app_process: StartApp, loop: str

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import psutil
 import pytest
 
+from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server.raw_socket import BINARY, TEXT, End, RawSocket, frame, raw_socket
@@ -78,6 +79,7 @@ async def _flood(socket: RawSocket) -> int:
     return sent
 
 
+@pytest.mark.engines
 async def test_no_compression_is_agreed_on(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
@@ -87,6 +89,7 @@ async def test_no_compression_is_agreed_on(app_process: StartApp) -> None:
             assert "sec-websocket-extensions" not in socket.head.lower()
 
 
+@pytest.mark.engines
 async def test_fifty_bombs_are_not_inflated(app_process: StartApp, figure: Callable[[str], None]) -> None:
     app = await app_process("rate_limit.enabled=false", module=ROUTES)
     bomb = _bomb()
@@ -109,7 +112,7 @@ async def test_control_one_bomb_goes_off_in_the_stock_stack() -> None:
         await eventually(lambda: grown() > MOST, within=20)
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@ENGINES_AND_LOOPS
 async def test_a_flood_for_a_handler_that_takes_nothing_is_held_back(
     app_process: StartApp, figure: Callable[[str], None], loop: str
 ) -> None:
@@ -135,6 +138,7 @@ async def test_control_the_stock_stack_takes_all_of_the_flood_in() -> None:
         assert grown() > 2 * MOST
 
 
+@pytest.mark.engines
 async def test_a_flood_of_messages_costs_no_memory_and_others_are_served(
     app_process: StartApp, figure: Callable[[str], None]
 ) -> None:

@@ -20,6 +20,7 @@ async def _noted(app: AppProcess) -> dict[str, Any]:
     return noted
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_both_ways_of_writing_keep_their_order_and_end_with_the_close_frame(
     app_process: StartApp, loop: str

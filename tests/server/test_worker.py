@@ -15,6 +15,8 @@ from tests.harness.fixtures import StartApp
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.engines
+
 LOOPS = ["asyncio", "uvloop"]
 WITHIN = 30.0  # seconds; a loaded machine, not a slow worker
 GRACE = 30.0

@@ -23,6 +23,8 @@ from app.web.request_ids import RequestIds
 from tests.harness.waiting import eventually
 from tests.web.conftest import Serving
 
+pytestmark = pytest.mark.engines
+
 
 @dataclass
 class Counted:

@@ -59,6 +59,7 @@ async def first_word(answer: Answer) -> str:
     return (await answer.reader.readexactly(length)).decode()
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("path", "headers", "expected"),
     [
@@ -100,6 +101,7 @@ async def test_control_without_admission_anybody_opens_any_socket(settings: Test
     assert statuses == [101, 101]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -120,6 +122,7 @@ async def test_a_browser_of_our_own_pages_is_known_by_its_cookie(
     assert got == expected
 
 
+@pytest.mark.engines
 async def test_whoever_has_signed_out_opens_no_socket(settings: TestSettings, serving: Serving, redis_url: str) -> None:
     async with opened(settings(), socket_routes.feature) as app, serving(app) as client:
         revoke(redis_url, "phone")
@@ -130,6 +133,7 @@ async def test_whoever_has_signed_out_opens_no_socket(settings: TestSettings, se
     assert [answer.status for answer in answers] == [401, 401, 101, 101]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -151,6 +155,7 @@ async def test_where_the_setting_says_so_nobody_need_sign_in(
     assert others == [401, 401]
 
 
+@pytest.mark.engines
 async def test_an_api_key_may_come_in_a_header_of_its_own(settings: TestSettings, serving: Serving) -> None:
     async def by_key(incoming: Request | Websocket, _: Resources) -> Caller | None:
         given = incoming.headers.get("X-API-Key")
@@ -164,6 +169,7 @@ async def test_an_api_key_may_come_in_a_header_of_its_own(settings: TestSettings
     assert (known.status, unknown.status) == (101, 401)
 
 
+@pytest.mark.engines
 async def test_a_refusal_is_the_one_error_body_with_an_id_and_nothing_before_it(
     settings: TestSettings, serving: Serving
 ) -> None:
@@ -181,6 +187,7 @@ async def test_a_refusal_is_the_one_error_body_with_an_id_and_nothing_before_it(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.engines
 async def test_each_limit_refuses_in_its_own_words(settings: TestSettings, serving: Serving) -> None:
     async def third(*overrides: str) -> tuple[int, str, str, str]:
         few = settings(*overrides)
@@ -211,6 +218,7 @@ async def test_each_limit_refuses_in_its_own_words(settings: TestSettings, servi
     )
 
 
+@pytest.mark.engines
 async def test_users_have_limits_of_their_own_and_strangers_none(settings: TestSettings, serving: Serving) -> None:
     one_each = settings("websocket.max_per_user=1", "websocket.anonymous=true")
     async with opened(one_each, socket_routes.feature) as app, serving(app) as client, AsyncExitStack() as stack:
@@ -222,6 +230,7 @@ async def test_users_have_limits_of_their_own_and_strangers_none(settings: TestS
     assert statuses == [101, 429, 101, 429, 101, 101]
 
 
+@pytest.mark.engines
 async def test_an_address_is_what_one_customer_has(settings: TestSettings, serving: Serving) -> None:
     one_each = settings("websocket.max_per_address=1", "server.trusted_proxies=127.0.0.0/8")
     addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.1", "2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"]
@@ -257,6 +266,7 @@ async def gated(app: Application) -> AsyncIterator[tuple[asyncio.Event, list[str
         release.set()
 
 
+@pytest.mark.engines
 async def test_a_slow_question_who_calls_lets_nobody_past_the_limit(settings: TestSettings, serving: Serving) -> None:
     three = settings("websocket.max_per_address=3")
     async with opened(three, socket_routes.feature) as app, serving(app) as client, gated(app) as (release, asked):
@@ -318,6 +328,7 @@ WAYS_OUT: dict[str, Leaving] = {
 }
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("way", WAYS_OUT)
 async def test_a_place_is_given_back_on_every_way_out(settings: TestSettings, serving: Serving, way: str) -> None:
     few = patient(settings)("websocket.max_connections=4", "websocket.max_per_user=1")
@@ -334,6 +345,7 @@ async def test_a_place_is_given_back_on_every_way_out(settings: TestSettings, se
         await eventually(lambda: taken(app) == {}, within=10)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(("authenticate", "status"), [(raising, 500), (refusing, 401)])
 async def test_an_authenticator_that_fails_keeps_no_place(
     settings: TestSettings, serving: Serving, authenticate: Callable[..., Awaitable[Caller]], status: int
@@ -346,6 +358,7 @@ async def test_an_authenticator_that_fails_keeps_no_place(
     assert (answer.status, left) == (status, {})
 
 
+@pytest.mark.engines
 async def test_a_client_that_leaves_while_it_is_asked_keeps_no_place(settings: TestSettings, serving: Serving) -> None:
     async with opened(settings(), socket_routes.feature) as app, serving(app) as client, gated(app) as (_, asked):
         _, writer = await send_handshake(place_of(client), "/sockets/socket", *ADA.items())
@@ -357,6 +370,7 @@ async def test_a_client_that_leaves_while_it_is_asked_keeps_no_place(settings: T
         await eventually(lambda: taken(app) == {}, within=10)
 
 
+@pytest.mark.engines
 async def test_whoever_is_asked_too_long_is_refused(settings: TestSettings, serving: Serving) -> None:
     hasty = settings("server.request_timeout=0.2")
     async with opened(hasty, socket_routes.feature) as app, serving(app) as client, gated(app):
@@ -366,6 +380,7 @@ async def test_whoever_is_asked_too_long_is_refused(settings: TestSettings, serv
     assert (answer.status, answer.code, left) == (408, "REQUEST_TIMEOUT", {})
 
 
+@pytest.mark.engines
 async def test_a_handler_that_is_cancelled_gives_its_place_back(settings: TestSettings, serving: Serving) -> None:
     async with (
         opened(settings(), socket_routes.feature) as app,
@@ -379,6 +394,7 @@ async def test_a_handler_that_is_cancelled_gives_its_place_back(settings: TestSe
         await eventually(lambda: taken(app) == {}, within=10)
 
 
+@pytest.mark.engines
 async def test_a_process_that_stops_takes_nobody_in(settings: TestSettings, serving: Serving) -> None:
     async with opened(settings(), socket_routes.feature) as app, serving(app) as client:
         app.lifecycle.phase = Phase.DRAINING
@@ -387,6 +403,7 @@ async def test_a_process_that_stops_takes_nobody_in(settings: TestSettings, serv
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "SERVICE_UNAVAILABLE", "1")
 
 
+@pytest.mark.engines
 async def test_handshakes_are_held_to_the_limit_of_their_route(settings: TestSettings, serving: Serving) -> None:
     async with opened(patient(settings)(), socket_routes.feature) as app, serving(app) as client:
         pages = [(await client.get("/sockets/limited")).status_code for _ in range(3)]
@@ -399,6 +416,7 @@ async def test_handshakes_are_held_to_the_limit_of_their_route(settings: TestSet
     assert (answers[2].headers["x-ratelimit-limit"], answers[2].headers["x-ratelimit-remaining"]) == ("2", "0")
 
 
+@pytest.mark.engines
 async def test_guessing_credentials_is_held_to_it_too(settings: TestSettings, serving: Serving) -> None:
     async with opened(patient(settings)(), socket_routes.feature) as app, serving(app) as client:
         guess = ("Authorization", "Bearer guessed")
@@ -407,6 +425,7 @@ async def test_guessing_credentials_is_held_to_it_too(settings: TestSettings, se
     assert [answer.status for answer in answers] == [401, 401, 429]
 
 
+@pytest.mark.engines
 async def test_without_redis_nobody_counts_and_everybody_passes(settings: TestSettings, serving: Serving) -> None:
     alone = TestSettings(settings.root, {**settings.environ, "APP_REDIS__URL": "redis://127.0.0.1:1/0"})
     async with opened(alone(), socket_routes.feature) as app, serving(app) as client:
@@ -417,6 +436,7 @@ async def test_without_redis_nobody_counts_and_everybody_passes(settings: TestSe
     assert [answer.status for answer in answers] == [101] * 5
 
 
+@pytest.mark.engines
 @pytest.mark.xdist_group("crowds")
 async def test_a_thousand_connections_from_one_address_get_its_places_and_no_more(app_process: StartApp) -> None:
     app = await app_process("websocket.max_per_address=50", module="tests.web.socket_routes")

@@ -94,6 +94,7 @@ def reads(app: Application, read: Read) -> list[int]:
     return got
 
 
+@pytest.mark.engines
 @each_reader
 async def test_a_chunked_body_above_the_limit_is_413(application: Application, serving: Serving, read: Read) -> None:
     got, (kind, before, _) = reads(application, read), READERS[read]
@@ -109,6 +110,7 @@ async def test_a_chunked_body_above_the_limit_is_413(application: Application, s
     assert got == []
 
 
+@pytest.mark.engines
 @each_reader
 async def test_a_chunked_body_within_the_limit_is_read_whole(
     application: Application, serving: Serving, read: Read
@@ -126,6 +128,7 @@ async def test_a_chunked_body_within_the_limit_is_read_whole(
     assert "connection" not in answer.headers
 
 
+@pytest.mark.engines
 async def test_an_announced_length_above_the_limit_is_413_before_the_handler_runs(
     application: Application, serving: Serving
 ) -> None:
@@ -144,6 +147,7 @@ async def test_an_announced_length_above_the_limit_is_413_before_the_handler_run
     assert answer.headers["connection"] == "close"
 
 
+@pytest.mark.engines
 async def test_a_policy_has_a_limit_of_its_own(application: Application, serving: Serving) -> None:
     @application.post("/none")
     @endpoint(PUBLIC.but(body=0))
@@ -163,6 +167,7 @@ async def test_a_policy_has_a_limit_of_its_own(application: Application, serving
     assert (exact.status_code, exact.text, above.status_code) == (200, str(MIB), 413)
 
 
+@pytest.mark.engines
 async def test_a_client_that_sends_all_before_it_reads_gets_the_413(application: Application, serving: Serving) -> None:
     reads(application, as_data)
 
@@ -175,6 +180,7 @@ async def test_a_client_that_sends_all_before_it_reads_gets_the_413(application:
     assert body.sent > 8 * MIB
 
 
+@pytest.mark.engines
 async def test_a_body_that_nobody_declares_is_ignored_within_the_limit(
     application: Application, serving: Serving
 ) -> None:
@@ -189,6 +195,7 @@ async def test_a_body_that_nobody_declares_is_ignored_within_the_limit(
     assert [answer.status_code for answer in answers] == [200, 413, 200]
 
 
+@pytest.mark.engines
 @each_reader
 async def test_a_body_that_stalls_is_408(application: Application, serving: Serving, read: Read) -> None:
     application.gates = (BodyLimits(limit=LIMIT, timeout=0.1),)
@@ -204,6 +211,7 @@ async def test_a_body_that_stalls_is_408(application: Application, serving: Serv
     assert (answer.headers["connection"], closed, got) == ("close", True, [])
 
 
+@pytest.mark.engines
 async def test_a_slow_body_has_a_second_more_for_each_kib(application: Application, serving: Serving) -> None:
     application.gates = (BodyLimits(limit=LIMIT, timeout=0.1),)
     got = reads(application, as_data)
@@ -218,6 +226,7 @@ async def test_a_slow_body_has_a_second_more_for_each_kib(application: Applicati
     assert (answer.status, got) == (200, [10 * KIB + 1])
 
 
+@pytest.mark.engines
 async def test_only_the_wait_for_the_client_counts(application: Application, serving: Serving) -> None:
     application.gates = (BodyLimits(limit=LIMIT, timeout=0.2),)
     body_of: list[FlowingBody] = []
@@ -243,6 +252,7 @@ async def test_only_the_wait_for_the_client_counts(application: Application, ser
 EXPECTS = "Expect: 100-continue"
 
 
+@pytest.mark.engines
 async def test_a_refusal_comes_instead_of_100_continue(application: Application, serving: Serving) -> None:
     reads(application, as_data)
 
@@ -260,6 +270,7 @@ async def test_a_refusal_comes_instead_of_100_continue(application: Application,
     assert answered == b"HTTP/1.1 200 \r\n"
 
 
+@pytest.mark.engines
 @each_reader
 async def test_100_continue_comes_as_soon_as_somebody_reads(
     application: Application, serving: Serving, read: Read
@@ -277,6 +288,7 @@ async def test_100_continue_comes_as_soon_as_somebody_reads(
     assert got == [1, 1]
 
 
+@pytest.mark.engines
 async def test_what_is_left_of_a_body_is_never_the_next_request(application: Application, serving: Serving) -> None:
     asked: list[str] = []
     smuggled = b"POST /smuggled HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
@@ -296,6 +308,7 @@ async def test_what_is_left_of_a_body_is_never_the_next_request(application: App
     assert asked == ["unread"]
 
 
+@pytest.mark.engines
 async def test_a_request_behind_an_unread_body_that_is_whole_is_answered(
     application: Application, serving: Serving
 ) -> None:
@@ -315,6 +328,7 @@ async def test_a_request_behind_an_unread_body_that_is_whole_is_answered(
     assert asked == ["first", "second"]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("size", [0, WINDOW])
 async def test_a_client_that_goes_away_behind_its_body_ends_the_handler(
     application: Application, serving: Serving, size: int
@@ -372,6 +386,7 @@ async def test_a_body_that_nobody_reads_is_left_with_the_client(application: App
     assert answers[1]["body"].decode() == str(10 * MIB)
 
 
+@pytest.mark.engines
 async def test_an_answer_that_breaks_off_beside_an_unread_body_leaves_nothing_open(
     application: Application, serving: Serving
 ) -> None:
@@ -391,6 +406,7 @@ async def test_an_answer_that_breaks_off_beside_an_unread_body_leaves_nothing_op
         await eventually(lambda: not [task for task in asyncio.all_tasks() if "ASGI" in repr(task)], within=10)
 
 
+@pytest.mark.engines
 async def test_a_body_may_be_answered_while_it_comes(application: Application, serving: Serving) -> None:
     @application.post("/")
     async def handler() -> AsyncGenerator[bytes, None]:

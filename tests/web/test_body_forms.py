@@ -37,6 +37,7 @@ def application() -> Application:
     return app
 
 
+@pytest.mark.engines
 async def test_fields_and_files_are_read(application: Application, serving: Serving) -> None:
     content = part("a", b"1") + part("a", "é".encode()) + part("f", b"x" * 100 * KIB, filename="f.bin") + END
 
@@ -48,6 +49,7 @@ async def test_fields_and_files_are_read(application: Application, serving: Serv
     assert short.json() == {"form": {"a": ["1", "é"], "b": [""]}, "files": {}}
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("kind", "content"),
     [
@@ -68,6 +70,7 @@ async def test_a_form_with_too_much_in_it_is_413(
     assert answer.json()["error"] == "The form has too many parts, or too much text."
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("kind", "content"),
     [
@@ -92,6 +95,7 @@ async def test_a_form_that_cannot_be_read_is_400(
     )
 
 
+@pytest.mark.engines
 async def test_files_are_closed_with_the_request(application: Application, serving: Serving) -> None:
     seen = []
 

@@ -9,6 +9,8 @@ from app.web import Application
 from app.web.cors import Cors
 from tests.web.conftest import Serving
 
+pytestmark = pytest.mark.engines
+
 LISTED = "https://app.example"
 
 

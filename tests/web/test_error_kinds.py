@@ -26,6 +26,7 @@ APP = Path(__file__).parents[2] / "app"
 CODES = {kind.code: kind.status for kind in CATALOGUE}
 
 
+@pytest.mark.engines
 async def test_every_status_of_the_framework_leaves_in_our_body(application: Application, serving: Serving) -> None:
     @application.get("/<int:status>")
     async def fail(status: int) -> Response:
@@ -48,6 +49,7 @@ async def test_every_status_of_the_framework_leaves_in_our_body(application: App
             assert body["code"] == ("INTERNAL_ERROR" if status >= 500 else "BAD_REQUEST")
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("error", "header", "value"),
     [
@@ -72,6 +74,7 @@ async def test_what_a_status_must_say_in_a_header_is_kept(
     assert answer.json()["code"] in CODES
 
 
+@pytest.mark.engines
 async def test_a_redirect_of_the_router_is_no_error(application: Application, serving: Serving) -> None:
     @application.get("/folder/")
     async def folder() -> str:

@@ -14,6 +14,8 @@ from app.web.errors import WrongProtocol
 from app.web.json import OrjsonProvider
 from tests.web.conftest import Serving
 
+pytestmark = pytest.mark.engines
+
 CANARY = "canary-7f3a"
 
 

@@ -12,6 +12,8 @@ from tests.hostile.test_corpus import address_of
 from tests.hostile.wire import Answer, play
 from tests.web.conftest import Serving
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture
 def application(application: Application) -> Application:

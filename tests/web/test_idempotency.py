@@ -232,6 +232,7 @@ async def test_keys_that_are_over_and_used_again_do_not_block_each_other(
     assert len(await paid(db)) == 100
 
 
+@pytest.mark.engines
 async def test_a_body_that_trickles_in_holds_no_connection(
     app: Application, client: httpx.AsyncClient, db: Database
 ) -> None:

@@ -73,6 +73,7 @@ class Naive:
         return Response(self.answers[key], 201)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(("around", "effects"), [(Idempotency, 1), (Naive, 2)])
 async def test_a_client_that_goes_before_its_answer_is_stored_pays_once(
     app: Application, client: httpx.AsyncClient, db: Database, around: type[Around], effects: int
@@ -166,6 +167,7 @@ async def test_a_connection_that_dies_keeps_nothing_and_a_repetition_works(
     assert (await paid(db), await kept(db)) == (["slow"], 1)
 
 
+@pytest.mark.engines
 @pytest.mark.fault
 async def test_a_process_that_is_killed_keeps_nothing_and_the_next_one_does_it(
     app_process: StartApp, db: Database

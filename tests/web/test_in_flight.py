@@ -17,6 +17,8 @@ from tests.harness.waiting import eventually
 from tests.web.conftest import Serving
 from tests.web.opened import opened
 
+pytestmark = pytest.mark.engines
+
 LIMIT = 3
 
 

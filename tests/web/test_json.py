@@ -36,6 +36,7 @@ def application() -> Application:
     return app
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -59,6 +60,7 @@ async def test_what_is_not_json_is_400_with_the_reason(
     assert silent.json() == {"read": None}
 
 
+@pytest.mark.engines
 async def test_another_type_is_415_unless_it_is_to_be_read_all_the_same(
     application: Application, serving: Serving
 ) -> None:

@@ -41,6 +41,7 @@ def origin(text: str) -> Header:
     return "Origin", text.encode().decode("latin1")
 
 
+@pytest.mark.engines
 async def test_a_foreign_page_opens_no_socket_with_its_victims_cookie(settings: TestSettings, serving: Serving) -> None:
     foreign, own = await ask(settings, serving, [HOST, EVIL, *VICTIM], [HOST, OWN, *VICTIM])
 
@@ -109,6 +110,7 @@ ORIGINS: dict[str, tuple[list[str], int]] = {
 }
 
 
+@pytest.mark.engines
 async def test_only_this_services_own_pages_are_let_in(settings: TestSettings, serving: Serving) -> None:
     handshakes = [[HOST, *map(origin, origins), *VICTIM] for origins, _ in ORIGINS.values()]
 
@@ -129,6 +131,7 @@ LISTED = {
 }
 
 
+@pytest.mark.engines
 async def test_listed_origins_are_let_in_and_compared_whole(settings: TestSettings, serving: Serving) -> None:
     listed = "server.cors_origins=https://pages.example,https://xn--bcher-kva.example"
     handshakes = [[HOST, origin(each), *VICTIM] for each in LISTED]
@@ -138,6 +141,7 @@ async def test_listed_origins_are_let_in_and_compared_whole(settings: TestSettin
     assert dict(zip(LISTED, statuses(answers), strict=True)) == LISTED
 
 
+@pytest.mark.engines
 async def test_tokens_are_held_to_the_origin_where_there_is_one(settings: TestSettings, serving: Serving) -> None:
     some_cookie = ("Cookie", "affinity=3")
     expected: list[tuple[list[Header], int]] = [
@@ -153,6 +157,7 @@ async def test_tokens_are_held_to_the_origin_where_there_is_one(settings: TestSe
     assert statuses(answers) == [status for _, status in expected]
 
 
+@pytest.mark.engines
 async def test_nobody_can_say_what_our_origin_is(settings: TestSettings, serving: Serving) -> None:
     claims = [
         ("X-Forwarded-Host", "evil.example"),
@@ -184,6 +189,7 @@ WITHOUT_ONE = {
 }
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("overrides", "expected"), [(["server.trusted_proxies=127.0.0.0/8"], BEHIND_A_PROXY), ([], WITHOUT_ONE)]
 )
@@ -210,6 +216,7 @@ ASKED_FOR = {
 }
 
 
+@pytest.mark.engines
 async def test_the_host_is_the_one_that_was_asked_for(settings: TestSettings, serving: Serving) -> None:
     handshakes = [[("Host", host), origin(page), *VICTIM] for host, page in ASKED_FOR]
 
@@ -218,6 +225,7 @@ async def test_the_host_is_the_one_that_was_asked_for(settings: TestSettings, se
     assert dict(zip(ASKED_FOR, statuses(answers), strict=True)) == ASKED_FOR
 
 
+@pytest.mark.engines
 async def test_every_socket_is_held_to_it(settings: TestSettings, serving: Serving) -> None:
     async with opened(settings(), socket_routes.feature) as app, serving(app) as client:
         paths = [f"/sockets/{name}" for name in ("public", "user", "operations")]

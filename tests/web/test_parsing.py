@@ -274,6 +274,7 @@ def application() -> Application:
     return app
 
 
+@pytest.mark.engines
 async def test_a_query_string_is_read_as_what_it_spells(application: Application, serving: Serving) -> None:
     text = f"limit=7&deep=true&near=1.5&ids={ID}&ids={ID}&since=2026-01-31T09:30:00Z&colour=red&text=null"
 
@@ -293,6 +294,7 @@ async def test_a_query_string_is_read_as_what_it_spells(application: Application
     assert none.json() == orjson.loads(dumps(Search()))
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -324,6 +326,7 @@ async def test_a_wrong_query_string_is_400_with_every_fault(
     }
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     "kind",
     [
@@ -342,6 +345,7 @@ async def test_json_by_any_of_its_names_is_read(application: Application, servin
     assert (answer.status_code, answer.json()) == (200, {"city": "Bern", "zip": None})
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     "kind",
     ["", "text/plain", "text/json", "application/x-www-form-urlencoded", "application/json; charset=latin1", "json"],
@@ -355,6 +359,7 @@ async def test_another_type_is_415(application: Application, serving: Serving, k
     assert (answer.status_code, answer.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -65,6 +65,7 @@ FROM_PROXY = {
 }
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("name", FROM_PROXY)
 async def test_a_trusted_proxy_is_believed_as_far_as_it_knows(settings_root: Path, serving: Serving, name: str) -> None:
     headers, expected = FROM_PROXY[name]
@@ -75,6 +76,7 @@ async def test_a_trusted_proxy_is_believed_as_far_as_it_knows(settings_root: Pat
     assert seen["quart"] == [expected, "http"]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("claimed", "scheme"),
     [
@@ -102,6 +104,7 @@ FORGED = [
 ]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8"])
 async def test_nobody_else_is_believed(settings_root: Path, serving: Serving, trusted: str) -> None:
     seen = await ask(serving, seen_by(settings_root, f"server.trusted_proxies={trusted}"), *FORGED)
@@ -110,6 +113,7 @@ async def test_nobody_else_is_believed(settings_root: Path, serving: Serving, tr
     assert seen["quart"] == ["127.0.0.1", "http"]
 
 
+@pytest.mark.engines
 async def test_a_forwarded_host_is_believed_from_nobody(settings_root: Path, serving: Serving) -> None:
     seen = await ask(serving, seen_by(settings_root, LOOPBACK), *FORGED, ("Host", "app.example"))
 

@@ -65,6 +65,7 @@ def assert_panic(answer: httpx.Response) -> None:
     assert answer.headers["x-request-id"]
 
 
+@pytest.mark.engines
 @each_kind
 async def test_a_layer_that_raises_is_one_500_and_the_server_lives(
     application: Application, serving: Serving, kind: type[BaseException]
@@ -90,6 +91,7 @@ async def test_a_layer_that_raises_is_one_500_and_the_server_lives(
     assert not [line for line in logs if line["log_level"] == "critical"]
 
 
+@pytest.mark.engines
 @each_kind
 @pytest.mark.parametrize("during", ["send", "receive"])
 async def test_a_layers_wrapper_that_raises_is_one_500(
@@ -122,6 +124,7 @@ async def test_a_layers_wrapper_that_raises_is_one_500(
     assert len(named(logs, "panic")) == 1
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     "headers", [{"X-Bad": "\0"}, {"X-Bad": "\ud800"}, {"Bad Name": "x"}, {"Content-Length": "many"}]
 )
@@ -142,6 +145,7 @@ async def test_an_answer_that_cannot_be_written_is_one_500(
     assert len(named(logs, "panic")) == 1
 
 
+@pytest.mark.engines
 async def test_a_cancelled_connection_is_nobodys_panic(application: Application, serving: Serving) -> None:
     started = asyncio.Event()
 
@@ -164,6 +168,7 @@ async def test_a_cancelled_connection_is_nobodys_panic(application: Application,
     assert not named(logs, "stream_failed")
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("kind", [*RAISED, TimeoutError])
 async def test_a_stream_that_breaks_is_logged_and_taken_for_whole_by_nobody(
     application: Application, serving: Serving, kind: type[BaseException]
@@ -191,6 +196,7 @@ async def test_a_stream_that_breaks_is_logged_and_taken_for_whole_by_nobody(
     assert (request["status"], request["outcome"], request["log_level"]) == (200, "broken", "warning")
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("http", ["1.0", "1.1"])
 async def test_a_client_that_reads_to_the_end_of_the_connection_sees_it_reset(
     application: Application, serving: Serving, http: str
@@ -216,6 +222,7 @@ async def test_a_client_that_reads_to_the_end_of_the_connection_sees_it_reset(
         writer.close()
 
 
+@pytest.mark.engines
 @each_kind
 @pytest.mark.parametrize("teardown", ["teardown_request", "teardown_appcontext"])
 async def test_a_teardown_function_that_raises_changes_no_answer(
@@ -246,6 +253,7 @@ async def test_a_teardown_function_that_raises_changes_no_answer(
     assert all(isinstance(failed["exc_info"], kind) for failed in failures)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("kind", [kind for kind in RAISED if kind is not asyncio.CancelledError])
 async def test_a_hook_after_the_request_that_raises_takes_no_header_from_the_others(
     application: Application, serving: Serving, kind: type[BaseException]
@@ -273,6 +281,7 @@ async def test_a_hook_after_the_request_that_raises_takes_no_header_from_the_oth
     assert len(named(logs, "panic")) == 1
 
 
+@pytest.mark.engines
 async def test_a_websocket_handler_that_exits_does_not_end_the_server(
     application: Application, serving: Serving
 ) -> None:

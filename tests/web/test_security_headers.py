@@ -54,6 +54,7 @@ def answering(root: Path, *overrides: str) -> Application:
     return edge_of(root, routes, *overrides)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("path", "status"), [("/fine", 200), ("/nowhere", 404), ("/panic", 500), ("/slow", 408), ("/page", 200)]
 )
@@ -68,6 +69,7 @@ async def test_every_answer_carries_them_once(settings_root: Path, serving: Serv
     }
 
 
+@pytest.mark.engines
 async def test_no_answer_names_the_server(settings_root: Path, serving: Serving) -> None:
     async with serving(answering(settings_root)) as client:
         answers = [await client.get(path) for path in ("/fine", "/nowhere", "/panic")]
@@ -75,6 +77,7 @@ async def test_no_answer_names_the_server(settings_root: Path, serving: Serving)
     assert not any({"server", "x-powered-by", "via"} & set(answer.headers) for answer in answers)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("proto", ["http", "https"])
 async def test_strict_transport_is_said_over_tls_only(settings_root: Path, serving: Serving, proto: str) -> None:
     app = answering(settings_root, "server.trusted_proxies=127.0.0.1")

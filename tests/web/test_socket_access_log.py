@@ -65,6 +65,7 @@ async def watched(settings: TestSettings, serving: Serving, *overrides: str) -> 
             yield Watched(app, client, logs)
 
 
+@pytest.mark.engines
 async def test_a_socket_is_two_lines(settings: TestSettings, serving: Serving) -> None:
     async with watched(settings, serving) as it:
         url = it.url(f"/sockets/socket?page={CANARY}")
@@ -85,6 +86,7 @@ async def test_a_socket_is_two_lines(settings: TestSettings, serving: Serving) -
     assert sign("ada") not in str(it.logs)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("path", "code"),
     [("leaves", 1000), ("fails", 1011), ("public", 4321)],
@@ -105,6 +107,7 @@ async def test_it_says_who_ended_a_socket_and_how(
     assert closed["code"] == code
 
 
+@pytest.mark.engines
 async def test_a_connection_that_just_ends_is_1006(settings: TestSettings, serving: Serving) -> None:
     async with watched(settings, serving) as it:
         async with handshake(it.place, "/sockets/public"):
@@ -138,6 +141,7 @@ REFUSALS: dict[str, tuple[str, list[Header], dict[str, Any]]] = {
 TEMPLATES = {"declines/ada": "/sockets/declines/<name>"}
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_a_refusal_is_one_line(settings: TestSettings, serving: Serving, name: str) -> None:
     path, headers, expected = REFUSALS[name]
@@ -152,6 +156,7 @@ async def test_a_refusal_is_one_line(settings: TestSettings, serving: Serving, n
     assert CANARY not in str(it.logs)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("override", "reason", "status"),
     [
@@ -170,6 +175,7 @@ async def test_each_limit_has_a_reason_of_its_own(
     assert (line["reason"], line["status"]) == (reason, status)
 
 
+@pytest.mark.engines
 async def test_a_process_that_stops_says_so(settings: TestSettings, serving: Serving) -> None:
     async with watched(settings, serving) as it:
         it.app.lifecycle.phase = Phase.DRAINING
@@ -179,6 +185,7 @@ async def test_a_process_that_stops_says_so(settings: TestSettings, serving: Ser
     assert (line["status"], line["code"], line["reason"]) == (503, "SERVICE_UNAVAILABLE", "draining")
 
 
+@pytest.mark.engines
 async def test_an_unknown_address_is_logged_without_its_query(settings: TestSettings, serving: Serving) -> None:
     async with watched(settings, serving) as it:
         await answer_to(it.place, f"/nowhere%0a?ticket={CANARY}")
@@ -188,6 +195,7 @@ async def test_an_unknown_address_is_logged_without_its_query(settings: TestSett
     assert CANARY not in str(it.logs)
 
 
+@pytest.mark.engines
 async def test_a_client_that_leaves_before_its_answer_is_told_apart(settings: TestSettings, serving: Serving) -> None:
     asked = asyncio.Event()
 
@@ -205,6 +213,7 @@ async def test_a_client_that_leaves_before_its_answer_is_told_apart(settings: Te
     assert (line["status"], line["reason"]) == (None, "disconnected")
 
 
+@pytest.mark.engines
 async def test_they_are_counted(app_process: StartApp) -> None:
     app = await app_process("websocket.max_per_address=2", module="tests.web.socket_routes")
     place = (httpx.URL(app.url).host, httpx.URL(app.url).port or 0)

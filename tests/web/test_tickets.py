@@ -33,6 +33,8 @@ from tests.web.conftest import Serving
 from tests.web.handshakes import Answer, Header, answer_to, handshake, place_of, send_handshake
 from tests.web.opened import opened
 
+pytestmark = pytest.mark.engines
+
 ADDRESS = "/api/v1/realtime/tickets"
 OPENING = "/sockets/socket?ticket="
 

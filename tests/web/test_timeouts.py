@@ -15,6 +15,8 @@ from tests.harness.settings import TestSettings
 from tests.web.conftest import Serving
 from tests.web.opened import opened
 
+pytestmark = pytest.mark.engines
+
 POOL = 2
 
 
