@@ -26,6 +26,7 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
 from app.server.engine import Connections, loop_factory
+from app.server.handshake import Handshake as OurHandshake
 from app.server.on_hypercorn.engine import tracked
 from app.server.on_hypercorn.protocol import StrictConnection, StrictLines
 from app.server.on_hypercorn.upgraded import PASSED, UPGRADED
@@ -101,11 +102,13 @@ def test_the_queue_to_the_application_is_behind_the_put_that_a_stream_holds() ->
     assert 'await self.app_put({"type": "http.disconnect"})' in inspect.getsource(HTTPStream.handle)
 
 
-def test_extensions_are_agreed_on_in_the_function_we_replace() -> None:
-    accept = inspect.getsource(Handshake.accept)
+def test_the_handshake_is_looked_up_where_we_replace_it() -> None:
+    asked = set(re.findall(r"self\.handshake\.(\w+)", inspect.getsource(WSStream)))
 
-    assert "server_extensions_handshake" in vars(hypercorn.protocol.ws_stream)
-    assert "accepts = server_extensions_handshake(self.extensions, extensions)" in accept
+    assert vars(hypercorn.protocol.ws_stream)["Handshake"] is Handshake
+    assert "self.handshake = Handshake(event.headers, event.http_version)" in inspect.getsource(WSStream.handle)
+    assert asked == {"accept", "accepted", "is_valid", "subprotocols"}
+    assert all(hasattr(OurHandshake([], "1.1"), name) for name in asked)
 
 
 def test_a_websocket_begins_its_application_with_the_tasks_that_we_replace() -> None:
@@ -127,12 +130,9 @@ def test_a_websockets_task_group_and_buffer_are_used_nowhere_else() -> None:
     assert source.count("self.buffer") == 1 + inspect.getsource(WSStream._handle_events).count("self.buffer")
 
 
-def test_a_websocket_is_accepted_in_the_method_we_extend_without_a_wait_before_the_answer() -> None:
-    accept = inspect.getsource(WSStream._accept)
-
-    assert accept.index("self.handshake.accept(") < accept.index("await self.send(")
-    assert "self.accepted = True" in inspect.getsource(Handshake.accept)
+def test_a_websocket_is_accepted_in_the_method_we_replace() -> None:
     assert "await self._accept(message)" in inspect.getsource(WSStream.app_send)
+    assert "self.handshake.accept(" in inspect.getsource(WSStream._accept)
 
 
 def test_an_upgraded_connection_is_asked_for_no_more_than_its_stand_in_has() -> None:

@@ -26,8 +26,10 @@ from quart import Quart
 
 from app.core.scope_state import ABORT
 from app.server.engine import FIRST_REQUEST, HEAD, LINGER, Connections, contained, reset
-from app.server.on_hypercorn.protocol import MOST_INCOMPLETE, HeadBegun, Stream, StrictProtocol
-from app.server.on_hypercorn.websocket import LINK, Link, WebsocketStream, no_extensions
+from app.server.handshake import Handshake
+from app.server.heads import MOST_INCOMPLETE
+from app.server.on_hypercorn.protocol import HeadBegun, Stream, StrictProtocol
+from app.server.on_hypercorn.websocket import LINK, Link, WebsocketStream
 
 READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
 
@@ -48,7 +50,7 @@ class TrackedTCPServer(TCPServer):
     async def run(self) -> None:
         self.connections.add(self)
         abort = partial(reset, self.writer.transport)
-        link = Link(self.writer, abort, self.connections.wires, self.connections.websocket)
+        link = Link(self.writer, self.connections.wires, self.connections.websocket)
         self.state = LifespanState({**self.state, ABORT: abort, LINK: link})  # copied to each scope
         try:
             await super().run()
@@ -123,7 +125,7 @@ def _installed(connections: Connections) -> Iterator[None]:
         (hypercorn.protocol, "H11Protocol", StrictProtocol),
         (hypercorn.protocol.h11, "HTTPStream", Stream),
         (hypercorn.protocol.h11, "WSStream", WebsocketStream),
-        (hypercorn.protocol.ws_stream, "server_extensions_handshake", no_extensions),
+        (hypercorn.protocol.ws_stream, "Handshake", Handshake),
     )
     stock = [getattr(module, name) for module, name, _ in places]
     for module, name, ours in places:

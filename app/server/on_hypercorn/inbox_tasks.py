@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 from hypercorn.asyncio.task_group import _handle
 from hypercorn.config import Config
@@ -25,4 +25,7 @@ class InboxTasks:
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
         # The last two are for applications that are no coroutines.
         self.tasks.spawn(_handle, app, config, scope, self.inbox.get, send, None, None)
-        return cast(Put, self.inbox.put)
+        return cast(Put, self.put)
+
+    async def put(self, event: dict[str, Any]) -> None:
+        self.inbox.put(event)
