@@ -1,4 +1,4 @@
-"""The queues that `make bench-tasks` measures: how each is prepared, worked, asked, and known to be done."""
+"""The queues that the part `tasks` measures: how each is prepared, worked, asked, and known to be done."""
 
 from __future__ import annotations
 
@@ -154,13 +154,16 @@ def saq_on_redis(place: Place) -> Contestant:
     return Peer("saq_queue", {"BENCH_URL": place.redis.url}, unfinished)
 
 
+PLINTH, PLINTH_WIDE = "Plinth", "Plinth, 200"
+PROCRASTINATE, PGQUEUER, PGQUEUER_WIDE = "procrastinate", "pgqueuer", "pgqueuer, 200"
+
 CONTESTANTS: dict[str, Callable[[Place], Contestant]] = {
-    "plinth": plinth,
-    "procrastinate": procrastinate,
-    "pgqueuer": pgqueuer,
+    PLINTH: plinth,
+    PROCRASTINATE: procrastinate,
+    PGQUEUER: pgqueuer,
     "saq": saq,
-    "plinth, 200": plinth_wide,
-    "pgqueuer, 200": pgqueuer_wide,
+    PLINTH_WIDE: plinth_wide,
+    PGQUEUER_WIDE: pgqueuer_wide,
     "saq, Redis": saq_on_redis,
 }
 

@@ -1,6 +1,6 @@
 """What background tasks cost, beside procrastinate, pgqueuer and saq: throughput, enqueueing, pickup.
 
-`make bench-tasks [TASKS=5000] [ROUNDS=3]`, or `python -m bench.tasks [TASKS] [ROUNDS]`. All on one PostgreSQL 18 from
+`make bench-tasks [TASKS=5000] [ROUNDS=5]`, or `python -m bench.tasks [TASKS] [ROUNDS]`. All on one PostgreSQL 18 from
 wheels that waits for its disk, each in a database of its own, with one worker process that runs ten tasks at once.
 In each round all of them take their turn, in turn the other way around. A round first fills the queue while no worker
 runs, then starts the worker; the time counts from the first completions that are seen to the last one, in the queue's
@@ -12,56 +12,49 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import psutil
 
+from app.core.settings import PROJECT_ROOT
 from app.core.telemetry import configure_logging, parse_levels
 from app.embedded import RedisServer, start_postgres, start_redis
 from app.embedded.postgres import PostgresServer
 from app.server.engine import loop_factory
-from bench.task_contestants import CONTESTANTS, PEER_PYTHON, Contestant, Place
+from bench.figures import Part, keep
+from bench.machine import installed, pinned
+from bench.measures import Measure, Round, progress, series_of, turns
+from bench.tables import shown
+from bench.task_contestants import CONTESTANTS, PEER_PYTHON, PLINTH, Contestant, Place
 from tests.harness.services import PASSWORD
 
+PART = "tasks"
+PEERS = PROJECT_ROOT / "bench" / "tasks-requirements.txt"
 LOOK = 0.02  # seconds between two looks at what is left
 DRAIN_LIMIT = 300.0  # seconds
 SINGLES = 300
-PICKUPS = 100  # a round; 300 in three
-HELD = "plinth, snapshot held"
+PICKUPS = 50  # a round; 250 in five
+HELD = f"{PLINTH}, snapshot held"
 HELD_FILLS = 4
 WIDER = 4  # times as many tasks for those that run 200 at once: they would be done between a few looks
 
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure, as it is shown; where less is better, the ratio says how many times less ours is."""
-
-    title: str
-    key: str
-    unit: str
-    digits: int = 0
-    less_is_better: bool = False
-
-
-LINES = (
-    Line("no-op tasks", "drain", "a second"),
-    Line("CPU for each", "cpu", "us", less_is_better=True),
-    Line("enqueue, one by one", "single", "a second"),
-    Line("enqueue, many at once", "fill", "a second"),
-    Line("pickup at idle, p50", "p50", "ms", 1, less_is_better=True),
-    Line("pickup at idle, p99", "p99", "ms", 1, less_is_better=True),
+DRAIN = Measure("no-op tasks", "drain", "a second", more_is_better=True)
+MEASURES = (
+    DRAIN,
+    Measure("CPU for each", "cpu", "us"),
+    Measure("enqueue, one by one", "single", "a second", more_is_better=True),
+    Measure("enqueue, many at once", "fill", "a second", more_is_better=True),
+    Measure("pickup at idle, p50", "p50", "ms"),
+    Measure("pickup at idle, p99", "p99", "ms"),
 )
+
+Figures = dict[str, float]
 
 
 class Ground:
@@ -102,17 +95,16 @@ class Ground:
         await connection.close()
 
 
-async def compare(tasks: int, rounds: int) -> dict[str, Figures]:
-    """The median of each contestant's figures over all rounds."""
-    found: dict[str, list[Figures]] = {name: [] for name in (*CONTESTANTS, HELD)}
+async def compare(tasks: int, rounds: int) -> dict[str, list[Round]]:
+    """Each contestant's figures, round by round."""
+    found: dict[str, list[Round]] = {name: [] for name in (*CONTESTANTS, HELD)}
     async with _ground() as ground:
         for number in range(rounds):
-            names = list(found)
-            for name in names if number % 2 == 0 else reversed(names):
+            for name in turns(list(found), number):
                 await ground.rest()
                 found[name].append(await (_held(ground, tasks) if name == HELD else _measured(ground, name, tasks)))
-                print(f"round {number + 1} of {rounds}: {name} {found[name][-1]}", file=sys.stderr)  # noqa: T201
-    return {name: _median(figures) for name, figures in found.items()}
+                progress(f"round {number + 1} of {rounds}: {name}, {found[name][-1]['drain']:,.0f} a second")
+    return found
 
 
 @asynccontextmanager
@@ -149,7 +141,7 @@ async def _measured(ground: Ground, name: str, tasks: int) -> Figures:
 async def _held(ground: Ground, tasks: int) -> Figures:
     """Ours with a snapshot open from the beginning: the last of several fills, when all rows before it are dead."""
     drain: Figures = {}
-    async with ground.turn("plinth") as (contestant, url):
+    async with ground.turn(PLINTH) as (contestant, url):
         holder = await asyncpg.connect(url, ssl=False)
         async with holder.transaction(isolation="repeatable_read"):
             await holder.fetchval("SELECT count(*) FROM tasks")
@@ -187,48 +179,18 @@ def _cpu(pid: int) -> float:
     return float(seconds)
 
 
-def _median(rounds: Sequence[Figures]) -> Figures:
-    return {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
-
-
-def report(figures: dict[str, Figures], tasks: int, rounds: int) -> str:
-    """One line for each figure and one column for each queue; below each, how many times better ours is."""
-    ours, wide = figures["plinth"], figures["plinth, 200"]
-    lines = [
-        f"{tasks:,} tasks, medians of rounds: {rounds}; all of it shares {os.cpu_count()} cores",
-        "",
-        f"{'':<24}" + "".join(f"{name:>15}" for name in CONTESTANTS),
-    ]
-    for line in LINES:
-        shown = "".join(f"{figures[name][line.key]:>15,.{line.digits}f}" for name in CONTESTANTS)
-        lines.append(f"{line.title:<24}{shown} {line.unit}")
-        ratios = "".join(_ratio(line, wide if "200" in name else ours, figures[name]) for name in CONTESTANTS)
-        lines.append(f"{'  ours is better by':<24}{ratios}")
-    held = figures[HELD]["drain"]
-    lines += [
-        "",
-        f"Ours with a snapshot held open over {HELD_FILLS * tasks:,} tasks, the last {tasks:,} of them:",
-        f"{held:,.0f} a second, {held / ours['drain']:.0%} of what it does without.",
-        "200: as many at once, which is how pgqueuer is quickest; compared with ours of as many. All others run ten.",
-        "Redis keeps no durable state: it says that a task is done before that is on a disk.",
-    ]
-    return "\n".join(lines)
-
-
-def _ratio(line: Line, ours: Figures, theirs: Figures) -> str:
-    ratio = theirs[line.key] / ours[line.key] if line.less_is_better else ours[line.key] / theirs[line.key]
-    return f"{ratio:>14.2f}x" if ours is not theirs else f"{'':>15}"
-
-
 def main() -> None:
-    """Print the report."""
-    tasks, rounds = (int(given) for given in [*sys.argv[1:3], *("5000", "3")[len(sys.argv) - 1 :]])
+    """Measure, keep the figures, print them."""
+    tasks, rounds = (int(given) for given in [*sys.argv[1:3], *("5000", "5")[len(sys.argv) - 1 :]])
     if not PEER_PYTHON.exists():
         sys.exit("The peers are not installed: `make bench-tasks` brings them.")
     configure_logging(parse_levels("warning"), json=False)
     with asyncio.Runner(loop_factory=loop_factory("uvloop")) as runner:
-        figures = runner.run(compare(tasks, rounds))
-    print(report(figures, tasks, rounds))  # noqa: T201  (a program's output)
+        found = runner.run(compare(tasks, rounds))
+    versions = installed("asyncpg", "uvloop") | pinned(PEERS, "procrastinate", "pgqueuer", "saq")
+    part = Part(PART, series_of(PART, found, MEASURES), versions, {"tasks": f"{tasks:,}", "repeats": str(rounds)})
+    keep(part)
+    print(shown(part))  # noqa: T201  (a program's output)
 
 
 if __name__ == "__main__":

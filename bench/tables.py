@@ -1,0 +1,66 @@
+"""Shows figures as tables, as text for a terminal and as Markdown for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.figures import Part, Series, Spread
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts only; the first column names the row."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def text(self) -> str:
+        """Padded: names to the left, figures to the right."""
+        lines = [self.head, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.head))]
+        return "\n".join("  ".join(map(_padded, line, widths, range(len(line)))).rstrip() for line in lines)
+
+    def markdown(self) -> str:
+        rule = ["---", *["---:"] * (len(self.head) - 1)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (self.head, rule, *self.rows))
+
+
+def _padded(text: str, width: int, column: int) -> str:
+    return text.rjust(width) if column else text.ljust(width)
+
+
+def number(value: float) -> str:
+    """With as many digits as a figure of these deserves: three, and thousands told apart."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def spread(found: Series | Spread | None, unit: str = "") -> str:
+    """`12.3 (11.9..14.0)`; a dash where nothing was measured."""
+    if found is None:
+        return "-"
+    return f"{number(found.median)}{unit} ({number(found.least)}..{number(found.most)})"
+
+
+def table_of(part: Part) -> Table:
+    """What was measured, by row, of each contestant, by column; or the other way around where that is narrower."""
+    measures = {each.metric: each for each in part.series}
+    titles = {name: f"{name}, {each.unit}".rstrip(", ") for name, each in measures.items()}
+    if len(measures) < len(part.contestants):
+        rows = [[who, *(spread(part.get(who, name)) for name in measures)] for who in part.contestants]
+        return Table(["", *titles.values()], rows)
+    rows = [[titles[name], *(spread(part.get(who, name)) for who in part.contestants)] for name in measures]
+    return Table(["", *part.contestants], rows)
+
+
+def terms(part: Part) -> str:
+    """Where and how, in one line."""
+    said = ", ".join(f"{name}: {value}" for name, value in part.terms.items())
+    where = f"{part.machine.cores} cores, {part.machine.memory} GiB"
+    return f"{part.date}, commit {part.commit}, {where}; {said}; medians (least..most)"
+
+
+def shown(part: Part) -> str:
+    """What a part prints when it has ended."""
+    return f"\n{part.name}\n{terms(part)}\n\n{table_of(part).text()}\n"
