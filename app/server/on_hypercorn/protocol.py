@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import h11
-import structlog
 from h11._receivebuffer import ReceiveBuffer
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
@@ -19,24 +18,15 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ConnectionState
 
 from app.core.errors import AppError, BadRequest, HeadersTooLarge, Panic, UriTooLong
-from app.core.ids import new_id
 from app.core.scope_state import ABORT
-from app.server.answers import KINDS, answer, request_id_of
+from app.server.answers import KINDS, answer, refusal, request_id_of
 from app.server.engine import MOST_DROPPED
+from app.server.heads import MOST_INCOMPLETE, problem
 from app.server.on_hypercorn.upgraded import PASSED, UPGRADED, Upgraded
 from app.server.on_hypercorn.websocket import WebsocketStream
 from app.web.body import CONTINUE
-from app.web.heads import MOST_BYTES, MOST_TARGET
+from app.web.heads import MOST_TARGET
 from app.web.refusal import CLOSE
-
-log = structlog.get_logger(__name__)
-
-# A head within the limits of `app.web.heads` is read however it arrives; h11 refuses what is longer and still not
-# whole. The rest is for the method, the version and the ends of lines.
-MOST_INCOMPLETE = MOST_TARGET + MOST_BYTES + 1024
-
-# What Hypercorn decodes as ASCII; other bytes would end the connection's task with an exception.
-LISTS = {b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"}
 
 
 class Refused(Exception):
@@ -151,8 +141,8 @@ class StrictProtocol(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         """Runs for each head that h11 has parsed; Hypercorn's own would switch to HTTP/2 without TLS."""
         self.method, self.begun = event.method, False
-        if problem := _problem(event):
-            raise Refused(problem)
+        if sentence := problem(event.method, event.http_version, event.headers):
+            raise Refused(sentence)
 
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, Response) and event.status_code >= 200 and self.connection.their_state is h11.SEND_BODY:
@@ -171,46 +161,14 @@ class StrictProtocol(H11Protocol):
 
     async def _refuse(self, error: AppError) -> None:
         asked = self.asking  # the first event sent changes it
-        request_id = request_id_of(self.stream.scope) if self.stream else str(new_id())
-        headers, body = answer(error, request_id)
-        # Nothing of what was sent: it may hold a secret, or what looks like a line of this log.
-        log.info(
-            "request_refused",
-            status=error.status,
-            code=error.code,
-            reason=error.message,
-            request_id=request_id,
-            client=self.client[0] if self.client else "",
-        )
+        scope = self.stream.scope if self.stream else None
+        headers, body = refusal(error, scope, self.client[0] if self.client else "")
         headers += self.config.response_headers("h11")
         await self._send_h11_event(h11.Response(status_code=error.status, headers=headers))
         if not (asked and self.method == b"HEAD"):
             await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
         await self._close_stream()
-
-
-def _problem(head: h11.Request) -> str | None:
-    """What is wrong with a head that h11 takes, as a sentence for the client."""
-    framings = set()
-    for name, value in head.headers:
-        if name in {b"content-length", b"transfer-encoding"}:
-            framings.add(name)
-        elif name in LISTS and not value.isascii():
-            return f"The header {name.decode()} holds bytes that are not ASCII."
-        # Ignoring it is allowed, too. But a proxy that passes this on expects a tunnel, and lets what follows through
-        # unread; it shall hear at once that there is none. PRI is the same without asking: its version is 2.0.
-        elif name == b"upgrade" and any(token.strip().lower() == b"h2c" for token in value.split(b",")):
-            return "HTTP/2 is not spoken without TLS; please use HTTP/1.1."
-    if head.http_version not in {b"1.1", b"1.0"}:
-        return "Only HTTP/1.1 is spoken here."
-    if len(framings) > 1 or (framings == {b"transfer-encoding"} and head.http_version == b"1.0"):
-        # Whoever reads the other one sees another request behind this one (RFC 9112, 6.1).
-        return "Where the body ends is ambiguous."
-    if head.method != head.method.upper():
-        # Hypercorn would take `head` for HEAD, while h11 does not.
-        return "Methods are written in capitals."
-    return None
 
 
 class Stream(HTTPStream):
