@@ -20,7 +20,8 @@ from app.core.json import dumps
 from app.core.lifecycle import Lifecycle
 from app.core.resources import Resources
 from app.web.body import FlowingConnection
-from app.web.containment import ContainedQuart, HttpConnection
+from app.web.connection import HttpConnection
+from app.web.containment import ContainedQuart
 from app.web.endpoint import UNDECLARED, Endpoint, declared
 from app.web.errors import error_response, install_error_handlers, panic_response
 from app.web.exchange import exchange_of
@@ -45,7 +46,7 @@ class Restarting(ServiceUnavailable):
     """The service is restarting; please try again."""
 
 
-class Connection(HttpConnection, FlowingConnection):
+class Connection(FlowingConnection, HttpConnection):
     """Takes in no more than is read, and lets nothing out but its answer."""
 
 

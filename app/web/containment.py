@@ -11,33 +11,18 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import structlog
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
-from quart import Quart, Request
-from quart.asgi import ASGIHTTPConnection
+from quart import Quart
 from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import request_ctx, websocket_ctx
 from quart.signals import appcontext_tearing_down, request_tearing_down, websocket_tearing_down
 from quart.typing import ResponseReturnValue, ResponseTypes
 
+from app.web.connection import HttpConnection
 from app.web.errors import panic_response
-from app.web.escapes import ANYTHING, contained, is_cancelling
+from app.web.escapes import ANYTHING, is_cancelling
 from app.web.websockets import Socket, WebsocketConnection
 
 log = structlog.get_logger(__name__)
-
-
-class HttpConnection(ASGIHTTPConnection):
-    """One request, in tasks of its own."""
-
-    async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
-        await contained(super().handle_request(request, send))
-
-    async def handle_messages(self, request: Request, receive: ASGIReceiveCallable) -> None:
-        await contained(super().handle_messages(request, receive))
-
-    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
-        # In a task of its own on Python 3.11, so it must be contained here, too.
-        await contained(super()._send_response(send, response))
 
 
 class ContainedQuart(Quart):

@@ -1,0 +1,109 @@
+"""One HTTP request in Quart: in the task that the server gives it, and ended when its client is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from types import TracebackType
+
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from quart import Request, Response
+from quart.asgi import ASGIHTTPConnection
+from quart.typing import ResponseTypes
+from quart.utils import encode_headers
+from quart.wrappers.response import DataBody
+
+from app.web.escapes import contained, is_cancelling
+
+
+class HttpConnection(ASGIHTTPConnection):
+    """Listens to the client from the moment on at which the handler waits for something.
+
+    Quart's own runs the handler in one task, listens in another and, before Python 3.12, sends in a third: for a
+    handler that waits for nothing they take as long as the rest of a request together.
+    """
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        request = self._create_request_from_scope(send)
+        async with Listening(lambda: contained(self.handle_messages(request, receive))):
+            await contained(self.handle_request(request, send))
+
+    async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
+        response = await self.app.handle_request(request)
+        timeout = getattr(response, "timeout", ...)  # Quart's word for what the settings say
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if timeout is ... else timeout):
+                # Contained apart, as a stream's own TimeoutError is no news of this deadline.
+                await contained(self._send_response(send, response))
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+        if isinstance(response, Response) and isinstance(response.response, DataBody):
+            await _send_whole(send, response, response.response)
+        else:
+            await super()._send_response(send, response)
+
+
+async def _send_whole(send: ASGISendCallable, response: Response, body: DataBody) -> None:
+    """In two events, where Quart takes three: the server may write once for each."""
+    head: HTTPResponseStartEvent = {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": encode_headers(response.headers),
+        "trailers": False,
+    }
+    whole: HTTPResponseBodyEvent = {
+        "type": "http.response.body",
+        "body": body.data[body.begin : body.end],
+        "more_body": False,
+    }
+    await send(head)
+    await send(whole)
+
+
+class Listening:
+    """Ends the handler inside where the client is gone; a handler that never waits is not listened for."""
+
+    def __init__(self, listen: Callable[[], Coroutine[None, None, None]]) -> None:
+        """`listen` returns when the client is gone."""
+        self._listen = listen
+        self._handler = asyncio.current_task()
+        self._task: asyncio.Task[None] | None = None
+        self._over = self._gone = False
+        self._start = asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._listen())
+        self._task.add_done_callback(self._leave)
+
+    def _leave(self, _: asyncio.Task[None]) -> None:
+        if self._handler and not self._over:
+            self._gone = True
+            self._handler.cancel()
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._over = True
+        self._start.cancel()
+        if self._task is None:
+            return False
+        if self._gone:
+            await self._take_back(error)
+        self._task.cancel()
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            if is_cancelling():
+                raise
+        return self._gone and isinstance(error, asyncio.CancelledError) and not is_cancelling()
+
+    async def _take_back(self, error: BaseException | None) -> None:
+        """Whoever stands around must not be cancelled for it."""
+        if not isinstance(error, asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)  # where it arrives that has not yet
+        if self._handler:
+            self._handler.uncancel()
