@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from quart import Response
 from quart.json.provider import JSONProvider
 from werkzeug.http import parse_options_header
 
@@ -16,6 +17,10 @@ class OrjsonProvider(JSONProvider):
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: ANN401, ARG002  (the provider's own signature)
         return dumps(obj).decode()
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401  (the provider's own signature)
+        """The bytes as they are written, with no way through a text."""
+        return Response(dumps(self._prepare_response_obj(args, kwargs)), content_type="application/json")
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ANN401, ARG002  (the provider's own signature)
         """Raises `NotJson`, a `ValueError`."""
