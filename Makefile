@@ -35,6 +35,14 @@ chaos: install ## Kill workers, relays and PostgreSQL for long, and try many his
 bench-edge: install ## Show what the HTTP edge costs a request, layer by layer
 	@$(BIN)/python -m bench.edge
 
+.PHONY: bench-http
+REPEATS ?= 5
+SECONDS ?= 5
+ONLY ?=
+PARTS ?=
+bench-http: install .local/bench/.installed ## Measure HTTP beside five others (REPEATS=5 SECONDS=5 ONLY=plinth,fastapi PARTS=live,a,b,c)
+	@$(BIN)/python -m bench.http --repeats=$(REPEATS) --seconds=$(SECONDS) --only=$(ONLY) --parts=$(PARTS)
+
 .PHONY: bench-sockets
 CLIENTS ?= 2000
 ROUNDS ?= 3

@@ -1,0 +1,169 @@
+"""`python -m bench.http [--repeats 5] [--seconds 5] [--only plinth,fastapi] [--parts live,a,b,c]`.
+
+Each repeat starts everybody, one after the other and every second time the other way around, and lets wrk loose on
+each piece of work. Before the first repeat all are asked the same things; one that answers otherwise ends the bench.
+Client, servers and PostgreSQL share the machine, so that the ratios are what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.core.settings import PROJECT_ROOT
+from app.core.telemetry import configure_logging, parse_levels
+from app.server.engine import loop_factory
+from bench.figures import Part, keep
+from bench.http.contestants import PROGRAMS, Contestant, chosen
+from bench.http.ground import Ground, open_ground
+from bench.http.load import CONNECTIONS, Request, VoidRun, send, wrk, wrk_version
+from bench.http.report import report
+from bench.http.server import NoStart, Server, serving
+from bench.http.verify import Differs, Verification, client_of
+from bench.machine import installed, pinned
+from bench.measures import Measure, Round, progress, series_of, turns
+from bench.names import HEALTH, PER_SECOND, READ, ROUTE, WORK, WRITE, cpu_of, latency_of
+
+WARM_UP = 1  # seconds before each time that counts
+PARTS = {"live": HEALTH, "a": ROUTE, "b": READ, "c": WRITE}
+OURS = ("quart", "hypercorn", "uvicorn", "asyncpg", "databases", "sqlalchemy", "orjson", "msgspec", "uvloop")
+THEIRS = ("fastapi", "starlette", "pydantic", "litestar", "advanced-alchemy", "granian", "httptools")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for."""
+
+    repeats: int
+    seconds: int
+    contestants: Sequence[Contestant]
+    parts: Sequence[str]
+
+
+def measures() -> list[Measure]:
+    found = [Measure(work, work, PER_SECOND, more_is_better=True) for work in WORK]
+    for work in WORK:
+        found += [
+            Measure(cpu_of(work), cpu_of(work), "s/1,000"),
+            Measure(f"{work}: CPU of PostgreSQL", f"{work}: CPU of PostgreSQL", "s/1,000"),
+            Measure(f"{work}: p50", f"{work}: p50", "ms"),
+            Measure(latency_of(work), latency_of(work), "ms"),
+        ]
+    return [*found, Measure("memory idle", "memory idle", "MiB"), Measure("memory after", "memory after", "MiB")]
+
+
+async def compare(options: Options) -> dict[str, list[Round]]:
+    """What each repeat has found of each contestant. Raises `Differs`, `NoStart` and `VoidRun`."""
+    found: dict[str, list[Round]] = {each.name: [] for each in options.contestants}
+    known = {each.name: each for each in options.contestants}
+    async with open_ground() as ground:
+        for contestant in options.contestants:
+            await verify(contestant, ground)
+        for number in range(options.repeats):
+            for name in turns([*known], number):
+                found[name].append(await turn(known[name], ground, options))
+                progress(f"repeat {number + 1} of {options.repeats}: {name} {_short(found[name][-1])}")
+    return found
+
+
+async def verify(contestant: Contestant, ground: Ground) -> None:
+    async with serving(contestant, ground.place()) as server, client_of(server.url) as client:
+        try:
+            await Verification(client, ground.database, ground.seeds).run()
+        except Differs as difference:
+            said = f"{contestant.name} does not do the same work. {difference}\n{server.said()}"
+            raise Differs(said) from difference
+    progress(f"verified: {contestant.name}")
+
+
+async def turn(contestant: Contestant, ground: Ground, options: Options) -> Round:
+    """One contestant, started anew."""
+    async with serving(contestant, ground.place()) as server:
+        found = {"memory idle": server.memory()}
+        for part in options.parts:
+            try:
+                found |= await measure(server, ground, PARTS[part], options.seconds)
+            except VoidRun as void:
+                raise VoidRun(f"{contestant.name}, {PARTS[part]}: {void}") from void
+        return {**found, "memory after": server.memory()}
+
+
+async def measure(server: Server, ground: Ground, work: str, seconds: int) -> Round:
+    request = requests_of(ground)[work]
+    await ground.reset()
+    warm = await send(server.url, request, WARM_UP)
+    before, postgres = server.cpu(), ground.cpu()
+    load = await send(server.url, request, seconds)
+    cpu, postgres = server.cpu() - before, ground.cpu() - postgres
+    if work == WRITE:
+        _complete(await ground.written(), warm.requests + load.requests)
+    thousands = load.requests / 1000
+    return {
+        work: load.per_second,
+        cpu_of(work): cpu / thousands,
+        f"{work}: CPU of PostgreSQL": postgres / thousands,
+        f"{work}: p50": load.p50,
+        latency_of(work): load.p99,
+    }
+
+
+def requests_of(ground: Ground) -> dict[str, Request]:
+    return {
+        HEALTH: Request("GET", "/health/live"),
+        ROUTE: Request("GET", "/plain"),
+        READ: Request("GET", "/items", ground.tokens),
+        WRITE: Request("POST", "/items", ground.tokens),
+    }
+
+
+def _complete(written: tuple[int, int], answered: int) -> None:
+    """An item and an event for every answer; those that were under way when wrk hung up may come on top."""
+    items, events = written
+    if items != events or not answered <= items <= answered + 2 * CONNECTIONS:
+        raise VoidRun(f"{answered} answers, but {items} items and {events} events")
+
+
+def _short(found: Mapping[str, float]) -> str:
+    return ", ".join(f"{found[work]:,.0f}" for work in WORK if work in found)
+
+
+def parsed(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m bench.http")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    given = parser.parse_args(arguments)
+    parts = given.parts.split(",") if given.parts else list(PARTS)
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return Options(given.repeats, given.seconds, chosen(given.only), parts)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the report and keep the figures."""
+    options = parsed(arguments)
+    if not (PROGRAMS / "python").exists():
+        sys.exit("The others are not installed: `make bench-http` brings them.")
+    wrk()
+    configure_logging(parse_levels("warning"), json=False)
+    with asyncio.Runner(loop_factory=loop_factory("uvloop")) as runner:
+        try:
+            found = runner.run(compare(options))
+        except (Differs, NoStart, VoidRun) as error:
+            sys.exit(str(error))
+    part = Part(
+        "http",
+        series_of("http", found, measures()),
+        {**pinned(PROJECT_ROOT / "bench" / "requirements.txt", *THEIRS), **installed(*OURS), "wrk": wrk_version()},
+        {"seconds": str(options.seconds), "connections": str(CONNECTIONS), "repeats": str(options.repeats)},
+    )
+    keep(part)
+    print(report(part))  # noqa: T201  (a program's output)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
