@@ -1,0 +1,1 @@
+"""uvicorn, with our words and our limits: only this package knows it, and httptools."""

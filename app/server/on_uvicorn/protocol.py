@@ -1,0 +1,353 @@
+"""HTTP/1.1 on the wire: uvicorn's protocol of one connection, which refuses what is malformed, in our own words.
+
+With its neighbours the only place that touches what uvicorn and httptools do not document: pinned, and held by
+contract tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from contextvars import Context
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.core.errors import AppError, BadRequest, HeadersTooLarge, NotImplementedHere, UriTooLong
+from app.core.scope_state import ABORT
+from app.server.answers import refusal
+from app.server.engine import FIRST_REQUEST, HEAD, LINGER, MOST_DROPPED, reset
+from app.server.heads import MOST_INCOMPLETE, WATCHED, problem
+from app.server.on_uvicorn.bodies import Chunked, Measured
+from app.server.on_uvicorn.config import EngineConfig
+from app.server.on_uvicorn.cycle import Cycle
+from app.server.on_uvicorn.deadline import Deadline
+from app.server.on_uvicorn.outlet import Outlet
+from app.server.on_uvicorn.request_line import END, UPGRADE_HERE, RequestLine, is_coded_otherwise, read_line
+from app.server.on_uvicorn.websocket import WebsocketProtocol
+from app.web.body import CONTINUE
+from app.web.heads import MOST_TARGET
+
+READ = 32 * 1024  # bytes of a body that wait for the application, beside the part that was read last
+WATCHED_HERE = WATCHED | {b"host", b"expect", UPGRADE_HERE}
+
+
+class StrictProtocol(HttpToolsProtocol):
+    """One connection, with our words, our limits and our times. Requests are read one after the other.
+
+    uvicorn's own parses whatever has come, and answers what cannot be parsed before the requests that stand before it.
+    """
+
+    config: EngineConfig
+    cycle: Cycle | None  # type: ignore[assignment]  # of the last request
+    outlet: Outlet
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.deadline = Deadline(self.loop, self._on_deadline)
+        self.line: RequestLine | None = None
+        self.body: Measured | Chunked | None = None  # while some of it is to come
+        self.watched: list[tuple[bytes, bytes]] = []
+        self.unread = b""  # heads, and what is behind them
+        self.fresh = True  # no request has come yet
+        self.begun = True  # some of a head has come; for a new connection time runs from the start
+        self.whole = False  # nothing more of this request will come
+        self.persists = False
+        self.stopping = False
+        self.over = False  # the last answer is given
+        self.dropped = 0  # bytes
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self.config.connections.add(self)
+        self.outlet = Outlet(transport, self.loop, self._close)
+        self.app_state = {**self.app_state, ABORT: partial(reset, transport), CONTINUE: self.send_continue}
+        self.deadline.within(HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._let_go()
+
+    def eof_received(self) -> None:
+        """Whoever sends nothing more is gone, for the application too; the transport closes itself."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.end()
+
+    def data_received(self, data: bytes) -> None:
+        if self.over:
+            self._drop(len(data))
+            return
+        if self.body is not None:
+            data = self._read_body(self.body, data)
+        if data and not self.over:
+            self.unread = self.unread + data if self.unread else data
+            if not self.answering:
+                self._read_head()
+            elif len(self.unread) > MOST_INCOMPLETE:
+                self.flow.pause_reading()
+
+    # What the server and its drain call.
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Answer what was asked, and close; who has just come may still ask."""
+        self.stopping = True
+        if self.answering:
+            self.cycle.keep_alive = False  # type: ignore[union-attr]  # it is what is being answered
+        elif self.fresh:
+            self.deadline.within(FIRST_REQUEST)
+        elif not self.over:
+            self.transport.close()
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        self.headers, self.watched = [], []
+        self.whole = False
+
+    def on_url(self, url: bytes) -> None:
+        """Of a line that is not the client's."""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.body is not None:
+            return  # a trailer, which pretends to be of the head
+        name = name.lower()
+        if name in WATCHED_HERE:
+            name = b"upgrade" if name == UPGRADE_HERE else name
+            self.watched.append((name, value))
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.persists = self.parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle is None or self.body is None:
+            return
+        self.body.arrived()
+        self.expect_100_continue = False
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > READ:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self.whole = True
+        if self.body is not None:
+            self.body = None
+            if self.cycle is not None:
+                self.cycle.end_body()
+
+    # A head.
+
+    @property
+    def answering(self) -> bool:
+        """True while a request with a whole head waits for its answer."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _read_head(self) -> None:
+        self.line = None
+        end = self.unread.find(END) + len(END)
+        if end < len(END):
+            self._wait_for_head(self.unread)
+        elif end > MOST_INCOMPLETE:
+            self._refuse(_too_large(self.unread))
+        else:
+            head, self.unread = self.unread[:end], self.unread[end:]
+            if error := self._parse(head):
+                self._refuse(error)
+            elif self.wants_websocket:
+                self._upgrade()
+            else:
+                self._begin()
+
+    def _wait_for_head(self, begun: bytes) -> None:
+        if begun[0] <= ord(" ") or begun.count(b"\n") != begun.count(b"\r\n"):
+            self._refuse(BadRequest())
+        elif len(begun) > MOST_INCOMPLETE:
+            self._refuse(_too_large(begun))
+        elif not self.begun:
+            self.begun = True
+            self.deadline.within(HEAD)
+
+    def _parse(self, head: bytes) -> AppError | None:
+        """What is wrong with it."""
+        read = read_line(head)
+        if read is None:
+            return BadRequest()
+        self.line, for_llhttp = read
+        try:
+            self.parser.feed_data(for_llhttp)
+        except httptools.HttpParserError:
+            return NotImplementedHere() if is_coded_otherwise(for_llhttp) else BadRequest()
+        names = [name for name, _ in self.watched]
+        if b"transfer-encoding" in names and is_coded_otherwise(for_llhttp):
+            return NotImplementedHere()
+        hosts = names.count(b"host")
+        if hosts > 1 or (not hosts and self.line.version == b"1.1"):
+            return BadRequest("A request names one host.")
+        sentence = problem(self.line.method, self.line.version, self.watched)
+        return BadRequest(sentence) if sentence else None
+
+    @property
+    def wants_websocket(self) -> bool:
+        asked = dict(self.watched)
+        return (
+            asked.get(b"upgrade", b"").lower() == b"websocket"
+            and b"upgrade" in (token.strip().lower() for token in asked.get(b"connection", b"").split(b","))
+            and self.line is not None
+            and self.line.method == b"GET"
+        )
+
+    # A request.
+
+    def _begin(self) -> None:
+        self.deadline.lift()
+        self.fresh = self.begun = False
+        self._expect_body()
+        scope = self._scope()
+        keep_alive = self.persists and scope["http_version"] == "1.1" and not self.stopping
+        self.cycle = cycle = Cycle(self, scope, keep_alive=keep_alive, whole=self.whole)
+        # Not in the context of whoever was answered before, in which the loop may have called.
+        task = self.loop.create_task(cycle.run_asgi(self.app), context=Context())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        if self.body is not None and self.unread:
+            data, self.unread = self.unread, b""
+            self.unread = self._read_body(self.body, data)
+
+    def _expect_body(self) -> None:
+        self.body, self.expect_100_continue = None, False
+        if not self.whole:
+            asked = dict(self.watched)
+            length = asked.get(b"content-length")
+            self.body = Chunked() if length is None else Measured(int(length))
+            self.expect_100_continue = asked.get(b"expect", b"").lower() == b"100-continue"
+
+    def _scope(self) -> dict[str, Any]:
+        line: Any = self.line
+        path, _, query = line.target.partition(b"?")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": line.version.decode(),
+            "server": self.server,
+            "client": self.client,
+            "scheme": "http",
+            "method": line.method.decode(),
+            "root_path": self.root_path,
+            "path": unquote(path.decode()) if b"%" in path else path.decode(),
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
+
+    def _read_body(self, body: Measured | Chunked, data: bytes) -> bytes:
+        """What of `data` stands behind the body."""
+        start = 0
+        try:
+            while start < len(data) and self.body is not None:
+                end = body.next_end(data, start)
+                self.parser.feed_data(data[start:end])
+                start = end
+        except httptools.HttpParserError:
+            self._refuse(BadRequest())
+        except HeadersTooLarge as error:
+            self._refuse(error)
+        return data[start:]
+
+    async def send_continue(self) -> None:
+        """Let a client that asked send its body: somebody reads it. A refusal before that spares it the sending."""
+        if self.expect_100_continue and self.cycle is not None and self.cycle.is_answerable:
+            self.expect_100_continue = False
+            self.transport.write(STATUS_LINE[100] + b"\r\n")
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        self.outlet.flush()
+        if self.over or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self.deadline.within(self.timeout_keep_alive)
+        if self.unread:
+            self._read_head()
+
+    # The end.
+
+    def _refuse(self, error: AppError) -> None:
+        """Answer what is no request, or breaks off, unless that one is being answered already."""
+        cycle = self.cycle if self.answering else None
+        if cycle is None or cycle.is_answerable:
+            scope = None if cycle is None else cycle.scope
+            client = self.client[0] if self.client else ""
+            headers, body = Context().run(refusal, error, scope, client)
+            lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+            asked = self.line is not None and self.line.method == b"HEAD"
+            self.outlet.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", b"" if asked else body]))
+        if cycle is not None:
+            cycle.end()
+        self.outlet.flush()
+        self._linger()
+
+    def _close(self) -> None:
+        """After the last answer. A close with unread bytes resets the connection, and that overtakes the answer."""
+        if self.body is not None or self.unread:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Close our half, and read and drop what still comes until the client is done."""
+        if self.over or self.transport.is_closing():
+            return
+        self.over, self.unread, self.body = True, b"", None
+        self.flow.resume_reading()
+        with suppress(OSError, RuntimeError):  # the client was quicker
+            self.transport.write_eof()
+        self.deadline.within(LINGER)
+
+    def _drop(self, size: int) -> None:
+        self.dropped += size
+        if self.dropped > MOST_DROPPED:
+            reset(self.transport)
+
+    def _on_deadline(self) -> None:
+        """Of an idle connection, of a head, or of a client that still sends after the last answer."""
+        self.transport.close()
+
+    def _let_go(self) -> None:
+        """Cut the circles of references, in which a connection would stay until the garbage collector looks for it."""
+        self.config.connections.discard(self)
+        self.deadline.cancel()
+        self.outlet.let_go()
+        self.cycle = None
+        self.app_state = {}
+
+    def _upgrade(self) -> None:
+        """Hand the connection over to a WebSocket."""
+        scope, behind = self._scope(), self.unread
+        self.server_state.connections.discard(self)
+        self.parser = None  # type: ignore[assignment]  # as `connection_lost` does
+        transport = self.transport
+        self._let_go()
+        WebsocketProtocol(self.app, transport, self.config.connections, self.server_state).begin(scope, behind)
+
+
+def _too_large(head: bytes) -> AppError:
+    return HeadersTooLarge() if b"\n" in head[:MOST_TARGET] else UriTooLong()
