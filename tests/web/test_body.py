@@ -266,8 +266,8 @@ async def test_a_refusal_comes_instead_of_100_continue(application: Application,
         async with upload(client, "/unread", EXPECTS, f"Content-Length: {LIMIT}") as body:
             answered = await body.reader.readline()
 
-    assert refused == b"HTTP/1.1 413 \r\n"
-    assert answered == b"HTTP/1.1 200 \r\n"
+    assert refused.startswith(b"HTTP/1.1 413 ")
+    assert answered.startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.engines
@@ -281,7 +281,7 @@ async def test_100_continue_comes_as_soon_as_somebody_reads(
     async with serving(application) as client, Upload(client.base_url) as body:
         for _ in range(2):  # on the same connection
             await body.head("/", kind, EXPECTS, f"Content-Length: {len(content)}")
-            assert (await body.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 \r\n")
+            assert (await body.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
             await body.send(content)
             assert (await body.answer()).status == 200
 
