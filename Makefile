@@ -31,6 +31,14 @@ test: install ## Run every test (testcontainers if Docker answers, else embedded
 chaos: install ## Kill workers, relays and PostgreSQL for long, and try many histories of the queue (about 20 minutes)
 	@PLINTH_LONG=1 $(BIN)/pytest -n 0 $$(grep -l PLINTH_LONG tests/tasks/test_*.py) $(PYTEST_ARGS)
 
+.PHONY: bench bench-report
+BENCH_ENVIRONMENTS := .local/bench/.installed .local/bench-tasks/.installed
+bench: install $(BENCH_ENVIRONMENTS) ## Measure everything beside what users would pick instead, for docs/benchmarks.md (about 40 minutes; PARTS="sockets tasks")
+	@$(BIN)/python -m bench $(PARTS)
+
+bench-report: install ## Write docs/benchmarks.md from what was measured last
+	@$(BIN)/python -m bench.report
+
 .PHONY: bench-edge
 bench-edge: install ## Show what the HTTP edge costs a request, layer by layer
 	@$(BIN)/python -m bench.edge
@@ -44,9 +52,9 @@ bench-http: install .local/bench/.installed ## Measure HTTP beside five others (
 	@$(BIN)/python -m bench.http --repeats=$(REPEATS) --seconds=$(SECONDS) --only=$(ONLY) --parts=$(PARTS)
 
 .PHONY: bench-sockets
-CLIENTS ?= 2000
-ROUNDS ?= 3
-bench-sockets: install .local/bench/.installed ## Measure realtime beside Starlette on uvicorn (CLIENTS=2000 ROUNDS=3)
+CLIENTS ?= 1000
+ROUNDS ?= 5
+bench-sockets: install .local/bench/.installed ## Measure realtime beside FastAPI on uvicorn (CLIENTS=1000 ROUNDS=5)
 	@$(BIN)/python -m bench.sockets $(CLIENTS) $(ROUNDS)
 
 .local/bench/.installed: bench/requirements.txt
@@ -57,7 +65,7 @@ bench-sockets: install .local/bench/.installed ## Measure realtime beside Starle
 
 .PHONY: bench-tasks
 TASKS ?= 5000
-bench-tasks: install .local/bench-tasks/.installed ## Measure tasks beside procrastinate, pgqueuer and saq (TASKS=5000 ROUNDS=3)
+bench-tasks: install .local/bench-tasks/.installed ## Measure tasks beside procrastinate, pgqueuer and saq (TASKS=5000 ROUNDS=5)
 	@$(BIN)/python -m bench.tasks $(TASKS) $(ROUNDS)
 
 .local/bench-tasks/.installed: bench/tasks-requirements.txt

@@ -23,7 +23,7 @@ SECONDS = 4.0  # of each echo
 PING = frame(b'{"type":"ping"}')
 TIMER = 0.002  # seconds that a timer of the loop may be late
 SETTLE = 1.0  # seconds, for what the server does behind the last client's back
-KIB = 1024
+KB = 1000
 MS, US = 1000, 1_000_000
 
 Figures = dict[str, float]
@@ -74,11 +74,11 @@ async def measure(server: Server, clients: int) -> Figures:
     figures = {
         "connects": clients / seconds,
         "connect cpu": (cpu(process) - spent) / clients * US,
-        "idle": (process.memory_info().rss - empty) / clients / KIB,
+        "idle": (process.memory_info().rss - empty) / clients / KB,
     }
     for way, path in server.ways.items():
         figures[f"broadcast {way}".strip()] = await _pushes(crowd, server.url + path)
-    figures["pushed"] = (process.memory_info().rss - empty) / clients / KIB
+    figures["pushed"] = (process.memory_info().rss - empty) / clients / KB
     spent = cpu(process)
     figures["publish"] = await _pushes(crowd, f"{server.url}/bench/publish")
     figures["publish cpu"] = (cpu(process) - spent) / PUSHES / clients * US

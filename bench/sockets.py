@@ -33,11 +33,11 @@ PART = "sockets"
 PEERS = PROJECT_ROOT / "bench" / "requirements.txt"
 SPARE = 200  # files that a server needs besides its clients' sockets
 
-IDLE = Measure("memory of a client, idle", "idle", "KiB")
+IDLE = Measure("memory of a client, idle", "idle", "KB")
 BROADCAST = Measure("broadcast, until the last has it", "broadcast", "ms")
 MEASURES = (
     IDLE,
-    Measure("memory of a client, after broadcasts", "pushed", "KiB"),
+    Measure("memory of a client, after broadcasts", "pushed", "KB"),
     Measure("connects, until pushes are heard", "connects", "a second", more_is_better=True),
     Measure("CPU for a connect", "connect cpu", "us"),
     BROADCAST,

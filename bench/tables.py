@@ -10,24 +10,27 @@ from bench.figures import Part, Series, Spread
 
 @dataclass(frozen=True)
 class Table:
-    """Texts only; the first column names the row."""
+    """Texts only; the columns of `words` stand to the left, figures to the right."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    words: frozenset[int] = frozenset({0})
 
     def text(self) -> str:
-        """Padded: names to the left, figures to the right."""
-        lines = [self.head, *self.rows]
+        """For a terminal: padded, and nothing bold."""
+        lines = [[cell.replace("**", "") for cell in line] for line in (self.head, *self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.head))]
-        return "\n".join("  ".join(map(_padded, line, widths, range(len(line)))).rstrip() for line in lines)
+        return "\n".join(
+            "  ".join(self._padded(cell, column, widths[column]) for column, cell in enumerate(line)).rstrip()
+            for line in lines
+        )
+
+    def _padded(self, cell: str, column: int, width: int) -> str:
+        return cell.ljust(width) if column in self.words else cell.rjust(width)
 
     def markdown(self) -> str:
-        rule = ["---", *["---:"] * (len(self.head) - 1)]
+        rule = ["---" if column in self.words else "---:" for column in range(len(self.head))]
         return "\n".join(f"| {' | '.join(line)} |" for line in (self.head, rule, *self.rows))
-
-
-def _padded(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if column else text.ljust(width)
 
 
 def number(value: float) -> str:

@@ -1,0 +1,107 @@
+"""Starts one server, and says when it first answered, what its log says of the way there, and what it holds at idle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import psutil
+
+from app.core.settings import PROJECT_ROOT
+from bench.measures import Round
+
+LOOK = 0.001  # seconds between two tries while nobody listens, or the answer is no 200
+START_LIMIT = 60.0  # seconds
+IDLE = 2.0  # seconds without a request before memory is read
+MS, MB = 1000, 1_000_000
+# What the log of `app serve` has at the ends of the phases of a start, by what the phase is called.
+EVENTS = {"starting": "interpreter, imports, settings", "server_listening": "services", "": "first answer"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """How to start one; `paths` are what is asked for, by the keys that its times are given by."""
+
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    port: int
+    paths: Mapping[str, str]
+
+
+async def measure(start: Start) -> Round:
+    """Milliseconds from the start of the process to the first 200 of each path; MB of all its processes at idle."""
+    began = time.time()
+    async with _started(start) as (process, events):
+        async with asyncio.timeout(START_LIMIT):
+            when = await asyncio.gather(*(_first_answer(start.port, path) for path in start.paths.values()))
+        await asyncio.sleep(IDLE)
+        found = dict(zip(start.paths, ((at - began) * MS for at in when), strict=True))
+        return {**found, **_phases(began, events, min(when)), **_memory(process.pid)}
+
+
+@asynccontextmanager
+async def _started(start: Start) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, float]]]:
+    """With what the log has said so far: when each event happened first."""
+    process = await asyncio.create_subprocess_exec(
+        *start.command,
+        cwd=PROJECT_ROOT,
+        env=start.environ,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None  # noqa: S101  (told to the type checker: stderr is a pipe)
+    events: dict[str, float] = {}
+    reading = asyncio.create_task(_read(process.stderr, events))
+    try:
+        yield process, events
+    finally:
+        process.terminate()  # some have children, which they end
+        await process.wait()
+        await reading
+
+
+async def _read(log: asyncio.StreamReader, events: dict[str, float]) -> None:
+    async for line in log:
+        with suppress(ValueError, KeyError, TypeError):  # not everybody's log is JSON
+            event = json.loads(line)
+            events.setdefault(event["event"], datetime.fromisoformat(event["timestamp"]).timestamp())
+
+
+async def _first_answer(port: int, path: str) -> float:
+    """The time of the first 200."""
+    while True:
+        with suppress(OSError, EOFError):
+            if await _status(port, path) == b"200":
+                return time.time()
+        await asyncio.sleep(LOOK)
+
+
+async def _status(port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+        return (await reader.readuntil(b"\r\n")).split(b" ")[1]
+    finally:
+        writer.close()
+
+
+def _phases(began: float, events: Mapping[str, float], answered: float) -> Round:
+    """How long each phase took, in milliseconds; nothing where the log does not tell."""
+    ends = {**events, "": answered}
+    if not all(event in ends for event in EVENTS):
+        return {}
+    found, before = {}, began
+    for event, phase in EVENTS.items():
+        found[phase], before = (ends[event] - before) * MS, ends[event]
+    return found
+
+
+def _memory(pid: int) -> Round:
+    root = psutil.Process(pid)
+    taken = [process.memory_full_info() for process in (root, *root.children(recursive=True))]
+    return {"rss": sum(each.rss for each in taken) / MB, "uss": sum(each.uss for each in taken) / MB}
