@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 
 from app.core.settings import PROJECT_ROOT
+from tests.harness import warm
 from tests.harness.settings import TestSettings
 
 START_LIMIT = 30.0  # seconds; a loaded machine, not a slow app
+LINE = 1 << 20  # bytes of the longest line of its log
 FAULT_ROUTES = "tests.harness.fault_routes"
 FAULT_TASKS = "tests.harness.fault_tasks"  # and the same routes
 
@@ -24,7 +26,7 @@ FAULT_TASKS = "tests.harness.fault_tasks"  # and the same routes
 class AppProcess:
     """A running server or worker. `logs` are its events so far; `http` is a client with `url` as its base."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | warm.Forked) -> None:
         self.url = ""
         self.logs: list[dict[str, Any]] = []
         self.http = httpx.AsyncClient(timeout=60)
@@ -95,6 +97,18 @@ def _parse(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {"text": event}
 
 
+async def _start_cold(arguments: list[str], environ: dict[str, str], *, limit: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.harness.serve", *arguments),
+        cwd=PROJECT_ROOT,
+        env=environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=limit,
+    )
+
+
 @asynccontextmanager
 async def launch_app(
     settings: TestSettings,
@@ -102,21 +116,18 @@ async def launch_app(
     module: str = FAULT_ROUTES,
     role: str = "serve",
     env: dict[str, str] | None = None,
+    cold: bool = False,
 ) -> AsyncIterator[AppProcess]:
-    """Start without waiting: for a start that is to fail, or to be interrupted; `role` is one of `app.server.Role`."""
+    """Start without waiting: for a start that is to fail, or to be interrupted; `role` is one of `app.server.Role`.
+
+    A `cold` start has an interpreter of its own, as has one with a variable for it; others are forked.
+    """
     usual = {"server.port": "0", "worker.port": "0", "log.format": "json"}
     options = usual | dict(pair.split("=", 1) for pair in overrides)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.harness.serve", str(settings.root), module, f"--role={role}", *map("=".join, options.items())),
-        cwd=PROJECT_ROOT,
-        env={"PATH": os.environ["PATH"], **settings.environ, **(env or {})},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=1 << 20,
-    )
-    app = AppProcess(process)
+    arguments = [str(settings.root), module, f"--role={role}", *map("=".join, options.items())]
+    environ = {"PATH": os.environ["PATH"], **settings.environ, **(env or {})}
+    cold = cold or not warm.CAN_FORK or any(name.startswith("PYTHON") for name in environ)
+    app = AppProcess(await (_start_cold if cold else warm.fork)(arguments, environ, limit=LINE))
     try:
         yield app
     finally:

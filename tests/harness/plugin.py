@@ -18,7 +18,7 @@ from _pytest.terminal import TerminalReporter
 from app.core.database import DatabaseUnavailable
 from app.core.migrations import MigrationError
 from app.embedded import EmbeddedError
-from tests.harness import engines, order, report
+from tests.harness import engines, order, report, warm
 from tests.harness.alone import Turns
 from tests.harness.background import BackgroundLoop
 from tests.harness.browser import CHROMIUM
@@ -170,6 +170,7 @@ def _need(variable: str, why_not: str | None, *, required: bool) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    warm.close_template()
     config = session.config
     if clones := config.stash.get(CLONES, None):
         clones.close()

@@ -170,7 +170,7 @@ async def test_no_secret_is_told(app_process: StartApp, secretive: TestSettings,
 
 
 async def test_the_control_stock_logs_tell_all_of_them(app_process: StartApp, secretive: TestSettings) -> None:
-    app = await app_process("log.level=debug", CLOSES_SOON, settings=secretive, module=ON_STOCK_LOGS)
+    app = await app_process("log.level=debug", CLOSES_SOON, settings=secretive, module=ON_STOCK_LOGS, cold=True)
 
     answered = await misuse(app)
     logged = await stopped(app)

@@ -15,7 +15,7 @@ MOST = 2  # looks in that time; with the thresholds of Python 3.11 there are sev
 
 @pytest.mark.engines
 async def test_requests_make_python_look_for_garbage_seldom(app_process: StartApp) -> None:
-    app = await app_process()
+    app = await app_process(cold=True)
     before = await looks(app)
 
     for _ in range(REQUESTS):

@@ -56,7 +56,7 @@ async def crowded(app: AppProcess, clients: int = CLIENTS) -> Crowd:
 async def test_a_socket_costs_at_most_45_kb_and_leaves_nothing(
     app_process: StartApp, loop: str, figure: Callable[[str], None]
 ) -> None:
-    app = await app_process(*UNLIMITED, f"server.event_loop={loop}")
+    app = await app_process(*UNLIMITED, f"server.event_loop={loop}", cold=True)
     await (await crowded(app, WARM_UP)).leave()
     tasks_before = await settled(app)  # over a connection that stays open from here on
     rss_before, files_before = rss(app), files(app)

@@ -17,7 +17,7 @@ async def test_a_started_server_answers_at_once_and_is_ready(
     app_process: StartApp, figure: Callable[[str], None]
 ) -> None:
     began = datetime.now(UTC)
-    app = await app_process()
+    app = await app_process(cold=True)
     answer = await app.http.get("/health/ready")
     answered = datetime.now(UTC)
 

@@ -159,7 +159,7 @@ async def test_the_workers_own_work_is_no_trace(pair: Pair) -> None:
 
 async def test_the_log_of_a_run_names_the_request_and_the_task(app_process: StartApp, worker_process: StartApp) -> None:
     server = await app_process(module=TASKS)
-    worker = await worker_process("log.level=debug", module=TASKS)
+    worker = await worker_process("log.level=debug", module=TASKS, cold=True)
 
     answer = await server.http.post("/traced/tasks/remind", headers={"Traceparent": SAMPLED})
     event = await server.http.post("/traced/tasks/written")

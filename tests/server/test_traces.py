@@ -298,13 +298,13 @@ async def test_a_hanging_collector_is_felt_by_nobody(traced: StartTraced) -> Non
 
 
 async def test_nothing_is_imported_for_traces_that_are_off(app_process: StartApp, traced: StartTraced) -> None:
-    app = await app_process(module=ROUTES)
+    app = await app_process(module=ROUTES, cold=True)
     await app.http.get("/traced/words/blue", headers={"Traceparent": SAMPLED})
     off = (await app.http.get("/traced/modules")).json()
     carried = (await app.http.get("/traced/words/blue")).json()["carried"]
 
     async with collecting() as collector:
-        other = await traced(collector)
+        other = await traced(collector, cold=True)
         on = (await other.http.get("/traced/modules")).json()
 
     assert off == {"modules": []}

@@ -59,6 +59,7 @@ async def app(app_process: StartApp) -> AppProcess:
     app = await app_process(
         *("rate_limit.enabled=false", "server.request_timeout=110", "server.body_timeout=100"),
         module="tests.server.upload_routes",
+        cold=True,
     )
     for path in ("/test/data", "/test/stream"):
         assert (await app.http.post(path, content=PART)).text == str(len(PART))

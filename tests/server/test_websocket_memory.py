@@ -81,7 +81,7 @@ async def _flood(socket: RawSocket) -> int:
 
 @pytest.mark.engines
 async def test_no_compression_is_agreed_on(app_process: StartApp) -> None:
-    app = await app_process(module=ROUTES)
+    app = await app_process(module=ROUTES, cold=True)
 
     for offer in OFFERS:
         async with raw_socket(app.url, "/test/told?name=plain", offer) as socket:
@@ -91,7 +91,7 @@ async def test_no_compression_is_agreed_on(app_process: StartApp) -> None:
 
 @pytest.mark.engines
 async def test_fifty_bombs_are_not_inflated(app_process: StartApp, figure: Callable[[str], None]) -> None:
-    app = await app_process("rate_limit.enabled=false", module=ROUTES)
+    app = await app_process("rate_limit.enabled=false", module=ROUTES, cold=True)
     bomb = _bomb()
 
     async with _watched(app.pid) as grown:
@@ -116,7 +116,7 @@ async def test_control_one_bomb_goes_off_in_the_stock_stack() -> None:
 async def test_a_flood_for_a_handler_that_takes_nothing_is_held_back(
     app_process: StartApp, figure: Callable[[str], None], loop: str
 ) -> None:
-    app = await app_process(f"server.event_loop={loop}", "websocket.send_timeout=2", module=ROUTES)
+    app = await app_process(f"server.event_loop={loop}", "websocket.send_timeout=2", module=ROUTES, cold=True)
 
     async with _watched(app.pid) as grown, raw_socket(app.url, "/test/deaf") as socket:
         flooding = asyncio.create_task(_flood(socket))
@@ -142,7 +142,7 @@ async def test_control_the_stock_stack_takes_all_of_the_flood_in() -> None:
 async def test_a_flood_of_messages_costs_no_memory_and_others_are_served(
     app_process: StartApp, figure: Callable[[str], None]
 ) -> None:
-    app = await app_process(module=ROUTES)
+    app = await app_process(module=ROUTES, cold=True)
 
     async with (
         _watched(app.pid) as grown,
