@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.core.garbage import collect_nothing
 from app.core.settings import PROJECT_ROOT, Settings
 from app.core.settings.kinds.redis_url import RedisUrl
 from app.core.settings.sections import Database as DatabaseSettings
@@ -34,6 +35,7 @@ def dev(context: CliContext, host: str | None, port: int | None) -> None:
     Needs neither Docker nor root. Ctrl-C stops all of it; the data stays in .local/ until `make clean`.
     """
     settings = context.load_settings(host=host, port=port)
+    collect_nothing()
 
     from app.bootstrap import FEATURES
     from app.server import Role, run_server

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from app.core.garbage import collect_nothing
 from app.terminal.context import CliContext, pass_context, server_options
 
 
@@ -19,6 +20,7 @@ def serve(context: CliContext, host: str | None, port: int | None) -> None:
     a second one ends the process at once with 130.
     """
     settings = context.load_settings(host=host, port=port)
+    collect_nothing()
 
     from app.bootstrap import FEATURES
     from app.server import run_server

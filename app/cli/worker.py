@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from app.core.garbage import collect_nothing
 from app.terminal.context import CliContext, pass_context, worker_options
 
 
@@ -22,6 +23,7 @@ def worker(context: CliContext, host: str | None, port: int | None) -> None:
     gives the others back and exits 0; a second one ends the process at once with 130.
     """
     settings = context.load_settings(port_of="worker", host=host, port=port)
+    collect_nothing()
 
     from app.bootstrap import FEATURES
     from app.server import Role, run_server

@@ -13,6 +13,7 @@ import structlog
 from app.core.beside import beside
 from app.core.database import DatabaseUnavailable, UnsupportedServer
 from app.core.exit_codes import ExitCode
+from app.core.garbage import collect_less
 from app.core.lifecycle import Lifecycle, Phase
 from app.core.migrations import MigrationError
 from app.core.resources import Resources, open_resources
@@ -23,7 +24,6 @@ from app.server.app import create_app
 from app.server.drain import Drain
 from app.server.edges import open_edges, tasks_ended
 from app.server.engine import Connections, engine_of, loop_factory
-from app.server.garbage import collect_less
 from app.server.listener import CannotListen, PortTaken, base_url, open_listener
 from app.server.role import Role
 from app.server.signals import install_stop_signals
