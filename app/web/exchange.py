@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.ids import new_id
+from app.core.ids import new_id_text
 from app.web.callers import Caller
 
 KEY = "plinth.exchange"
@@ -42,5 +42,5 @@ def exchange_of(scope: Any) -> Exchange:  # noqa: ANN401  (a dict, but typed dif
     exchange = scope.get(KEY)
     if not isinstance(exchange, Exchange):
         client = scope.get("client")
-        exchange = scope[KEY] = Exchange(str(new_id()), client[0] if client else "", scope.get("scheme", "http"))
+        exchange = scope[KEY] = Exchange(new_id_text(), client[0] if client else "", scope.get("scheme", "http"))
     return exchange

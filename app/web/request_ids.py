@@ -16,7 +16,7 @@ from hypercorn.typing import (
     Scope,
 )
 
-from app.core.ids import new_id
+from app.core.ids import new_id_text
 from app.web.exchange import KEY, Exchange
 
 HEADER = b"x-request-id"
@@ -42,7 +42,7 @@ class RequestIds:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        request_id = _incoming(scope["headers"]) or str(new_id())
+        request_id = _incoming(scope["headers"]) or new_id_text()
         client = scope.get("client")  # ASGI lets servers leave it out
         exchange = Exchange(request_id, client[0] if client else "", scope["scheme"])
         state: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets a server's users add keys
