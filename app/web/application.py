@@ -27,6 +27,7 @@ from app.web.errors import error_response, install_error_handlers, panic_respons
 from app.web.exchange import exchange_of
 from app.web.policy import Policy
 from app.web.requests import JsonRequest
+from app.web.routing import RoutedQuart
 
 # Passes a request (or a handshake) whose route is known, or raises the `AppError` that refuses it.
 Incoming = TypeVar("Incoming", Request, Websocket, Request | Websocket)
@@ -50,7 +51,7 @@ class Connection(FlowingConnection, HttpConnection):
     """Takes in no more than is read, and lets nothing out but its answer."""
 
 
-class Application(ContainedQuart):
+class Application(RoutedQuart, ContainedQuart):
     """Quart with a deadline per request and a register of what is running.
 
     The deadline stands inside the dispatch, because one placed around the ASGI call neither stops the
@@ -136,6 +137,8 @@ class Application(ContainedQuart):
 
     async def make_response(self, result: Any) -> ResponseTypes:  # noqa: ANN401  (whatever a handler may return)
         """Besides what Quart takes: a dataclass, alone or before a status, which leaves as JSON."""
+        if isinstance(result, Response):  # made already; Quart asks twice
+            return result
         value, *rest = result if isinstance(result, tuple) else (result,)
         if is_dataclass(value):
             value = Response(dumps(value), content_type="application/json")
@@ -157,7 +160,8 @@ class Application(ContainedQuart):
 
     def _finished(self, response: ResponseTypes, context: RequestContext | None) -> ResponseTypes:
         """Add what gates have to say, and tell keep-alive clients to go elsewhere while this process drains."""
-        response.headers.update(exchange_of((context or request_ctx).request.scope).headers)
+        if added := exchange_of((context or request_ctx).request.scope).headers:
+            response.headers.update(added)
         if self.lifecycle.draining:
             response.headers["Connection"] = "close"
         return response
