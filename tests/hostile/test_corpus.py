@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from app.core.errors import CATALOGUE
+from app.core.settings.sections.server import HttpEngine
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.hostile import connections, headers, json_bodies, lengths, request_lines, targets, upgrades
 from tests.hostile.case import Case
+from tests.hostile.on_uvicorn import STRICTER, as_uvicorn_answers
 from tests.hostile.wire import Answer, Outcome, play
 
 TABLES = (request_lines, headers, targets, lengths, json_bodies, connections, upgrades)
@@ -25,8 +27,9 @@ KINDS = {(kind.code, kind.status) for kind in CATALOGUE}
 DECLARED = {501, 503}  # the only answers above 500 that a client may cause
 
 
-def corpus() -> list[Case]:
-    return [case for table in TABLES for case in table.cases()]
+def corpus(engine: HttpEngine = HttpEngine.HYPERCORN) -> list[Case]:
+    cases = [case for table in TABLES for case in table.cases()]
+    return as_uvicorn_answers(cases) if engine is HttpEngine.UVICORN else cases
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -39,12 +42,13 @@ def test_the_corpus_has_hundreds_of_distinct_cases() -> None:
 
     assert len({case.sent for case in cases}) > 400
     assert [name for name, count in Counter(case.name for case in cases).items() if count > 1] == []
+    assert {case.name for case in cases} >= STRICTER
 
 
 @pytest.mark.engines
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_every_case_gets_its_answer_and_the_server_lives(
-    app_process: StartApp, figure: Callable[[str], None], loop: str
+    app_process: StartApp, figure: Callable[[str], None], engine: HttpEngine, loop: str
 ) -> None:
     app = await app_process(
         "server.request_timeout=3",
@@ -56,9 +60,10 @@ async def test_every_case_gets_its_answer_and_the_server_lives(
     before = await _held(app)
     began = asyncio.get_running_loop().time()
 
-    outcomes = await play(address_of(app.url), corpus())
+    outcomes = await play(address_of(app.url), corpus(engine))
 
-    figure(f"hostile corpus on {loop}: {len(outcomes)} cases in {asyncio.get_running_loop().time() - began:.1f} s")
+    seconds = asyncio.get_running_loop().time() - began
+    figure(f"hostile corpus on {engine} and {loop}: {len(outcomes)} cases in {seconds:.1f} s")
     faults = [line for outcome in outcomes for line in _faults(outcome)]
     assert not faults, "\n".join(faults)
     assert (await app.http.get("/health/live")).status_code == 200
