@@ -100,7 +100,7 @@ def test_a_list_of_literals_is_fixed() -> None:
 
 def test_a_list_given_later_is_refused_with_the_way_out() -> None:
     with pytest.raises(StatementError, match=r"column == any_\(bindparam\('numbers'"):
-        statement(select(things).where(things.c.number.in_(bindparam("numbers", expanding=True))))
+        _ = statement(select(things).where(things.c.number.in_(bindparam("numbers", expanding=True)))).plan
 
     listed = statement(select(things.c.number).where(things.c.number == any_(bindparam("n", type_=ARRAY(Integer)))))
     assert listed.plan.bind({"n": [1, 2]}) == [[1, 2]]
@@ -108,7 +108,7 @@ def test_a_list_given_later_is_refused_with_the_way_out() -> None:
 
 def test_a_default_in_python_is_refused_rather_than_stored_as_null() -> None:
     with pytest.raises(StatementError, match=r"things\.made_by has a default in Python"):
-        statement(insert(things).values(number=bindparam("number")))
+        _ = statement(insert(things).values(number=bindparam("number"))).plan
 
     given = statement(insert(things).values(number=bindparam("number"), made_by=bindparam("made_by")))
     assert given.plan.bind({"number": 1, "made_by": "me"}) == [1, "me"]
