@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import cast
 
@@ -9,15 +10,11 @@ from quart import Blueprint, Response, current_app, request
 
 from app.core.errors import NotFound
 from app.core.json import dumps
-from app.features.documentation.assets import load_assets, with_versions
+from app.features.documentation.assets import Asset, load_assets, with_versions
 from app.web import PAGE, Application, endpoint, page_policy, resources
-from app.web.openapi import openapi_document
 
 routes = Blueprint("documentation", __name__)
 
-ASSETS = load_assets()
-HTML = with_versions(files(__package__).joinpath("page.html").read_text(encoding="utf-8"), ASSETS)
-POLICY = page_policy(HTML)
 JSON = "application/json"
 FOR_EVER = "public, max-age=31536000, immutable"
 EACH_TIME = "no-cache"  # kept, but only used after asking whether it still holds
@@ -41,23 +38,39 @@ def _document() -> bytes:
     """Kept by the application: its routes and settings do not change while it serves."""
     app = cast(Application, current_app)
     if DOCUMENT not in app.extensions:
+        from app.web.openapi import openapi_document  # noqa: PLC0415  (10 ms of the many that the document takes)
+
         app.extensions[DOCUMENT] = dumps(openapi_document(app, resources().settings))
     return cast(bytes, app.extensions[DOCUMENT])
+
+
+@cache
+def _assets() -> dict[str, Asset]:
+    """Two megabytes, for a process whose page somebody looks at."""
+    return load_assets()
+
+
+@cache
+def _page() -> tuple[str, str]:
+    """The page and its policy."""
+    html = with_versions(files(__package__).joinpath("page.html").read_text(encoding="utf-8"), _assets())
+    return html, page_policy(html)
 
 
 @routes.get("/docs")
 @endpoint(PAGE, answers={200: "text/html"})
 async def page() -> Response:
     """Show the document to a person, who may try each address."""
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": EACH_TIME}
-    return Response(HTML, content_type="text/html; charset=utf-8", headers=headers)
+    html, policy = _page()
+    headers = {"Content-Security-Policy": policy, "Cache-Control": EACH_TIME}
+    return Response(html, content_type="text/html; charset=utf-8", headers=headers)
 
 
 @routes.get("/docs/<name>")
 @endpoint(PAGE, answers={200: None})
 async def asset(name: str) -> Response:
     """Give a file of the page: its name is looked up, and never becomes a path."""
-    found = ASSETS.get(name)
+    found = _assets().get(name)
     if found is None:
         raise NotFound
     return Response(found.content, content_type=found.content_type, headers={"Cache-Control": FOR_EVER})
