@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-
-from dotenv.parser import Binding, parse_stream
+from typing import TYPE_CHECKING
 
 from .faults import Fault
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 DOTENV = ".env"
 
@@ -22,6 +24,8 @@ def read_dotenv(root: Path) -> tuple[dict[str, str], list[Fault]]:
         return {}, [Fault(DOTENV, DOTENV, f"byte {error.start} is not UTF-8", "a text file in UTF-8")]
     except OSError as error:
         return {}, [Fault(DOTENV, DOTENV, f"the file can't be read: {error.strerror}")]
+    from dotenv.parser import parse_stream  # noqa: PLC0415  (8 ms, for a folder that has such a file)
+
     return _variables(list(parse_stream(io.StringIO(text, newline=""))))
 
 
