@@ -64,7 +64,7 @@ async def measure(server: Server, clients: int) -> Figures:
     warm = Crowd(server.url, ready=server.ready)
     await warm.join(WARM_UP)
     for path in (*server.ways.values(), "/bench/publish"):
-        await _push(warm, server.url + path, 0)
+        await push(warm, server.url + path, 0)
     await warm.leave()
 
     crowd, empty = Crowd(server.url, ready=server.ready), process.memory_info().rss
@@ -98,10 +98,10 @@ def cpu(process: psutil.Process) -> float:
 
 async def _pushes(crowd: Crowd, url: str) -> float:
     """Milliseconds from asking until the last client has it."""
-    return statistics.median([await _push(crowd, url, number) for number in range(PUSHES)])
+    return statistics.median([await push(crowd, url, number) for number in range(PUSHES)])
 
 
-async def _push(crowd: Crowd, url: str, number: int) -> float:
+async def push(crowd: Crowd, url: str, number: int) -> float:
     marker = b"push-%d-of-%d" % (number, id(crowd))
     body = b'{"note":"%b","padding":"%b"}' % (marker, b"x" * 60)  # about 100 bytes
     trigger = await Trigger.open(url)

@@ -41,6 +41,7 @@ RSS = Measure("resident at idle", "rss", "MB")
 MEASURES = (
     LIVE,
     READY,
+    Measure("CPU until then", "cpu", "ms"),
     *(Measure(f"of it {phase}", phase, "ms") for phase in EVENTS.values()),
     Measure("Python with our imports and nothing else", "imports", "ms"),
     RSS,

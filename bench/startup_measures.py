@@ -13,6 +13,7 @@ from datetime import datetime
 import psutil
 
 from app.core.settings import PROJECT_ROOT
+from bench.http.server import cpu_of
 from bench.measures import Round
 
 LOOK = 0.001  # seconds between two tries while nobody listens, or the answer is no 200
@@ -34,14 +35,15 @@ class Start:
 
 
 async def measure(start: Start) -> Round:
-    """Milliseconds from the start of the process to the first 200 of each path; MB of all its processes at idle."""
+    """Milliseconds from the start of the process to the first 200 of each path, and of CPU; MB of all its processes."""
     began = time.time()
     async with _started(start) as (process, events):
         async with asyncio.timeout(START_LIMIT):
-            when = await asyncio.gather(*(_first_answer(start.port, path) for path in start.paths.values()))
+            when = await asyncio.gather(*(first_answer(start.port, path) for path in start.paths.values()))
+        spent = cpu_of(process.pid) * MS
         await asyncio.sleep(IDLE)
         found = dict(zip(start.paths, ((at - began) * MS for at in when), strict=True))
-        return {**found, **_phases(began, events, min(when)), **_memory(process.pid)}
+        return {**found, "cpu": spent, **phases(began, events, min(when)), **_memory(process.pid)}
 
 
 @asynccontextmanager
@@ -72,7 +74,7 @@ async def _read(log: asyncio.StreamReader, events: dict[str, float]) -> None:
             events.setdefault(event["event"], datetime.fromisoformat(event["timestamp"]).timestamp())
 
 
-async def _first_answer(port: int, path: str) -> float:
+async def first_answer(port: int, path: str) -> float:
     """The time of the first 200."""
     while True:
         with suppress(OSError, EOFError):
@@ -90,7 +92,7 @@ async def _status(port: int, path: str) -> bytes:
         writer.close()
 
 
-def _phases(began: float, events: Mapping[str, float], answered: float) -> Round:
+def phases(began: float, events: Mapping[str, float], answered: float) -> Round:
     """How long each phase took, in milliseconds; nothing where the log does not tell."""
     ends = {**events, "": answered}
     if not all(event in ends for event in EVENTS):

@@ -35,7 +35,7 @@ class Table:
 
 def number(value: float) -> str:
     """With as many digits as a figure of these deserves: three, and thousands told apart."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    digits = 0 if abs(value) >= 100 or not value else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}"
 
 
