@@ -14,7 +14,7 @@ from bench.names import ENGINES
 from bench.socket_contestants import plinth
 from bench.socket_measures import push
 from bench.startup import ours
-from bench.startup_measures import EVENTS, first_answer, phases, measure
+from bench.startup_measures import EVENTS, first_answer, measure, phases
 from tests.harness.crowd import Crowd
 from tests.harness.settings import TestSettings
 
