@@ -10,8 +10,9 @@ from app.server.engine import Connections
 
 
 class EngineConfig(uvicorn.Config):
-    """uvicorn's, with the connections of this run."""
+    """uvicorn's, with the connections of this run, and whether it comes to its end."""
 
     def __init__(self, app: Any, connections: Connections, **options: Any) -> None:  # noqa: ANN401  (uvicorn's own)
         super().__init__(app, **options)
         self.connections = connections
+        self.stopping = False

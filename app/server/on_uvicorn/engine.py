@@ -23,6 +23,8 @@ class StartFailed(RuntimeError):
 class EngineServer(uvicorn.Server):
     """uvicorn's, which stops when it is asked: the signals are ours."""
 
+    config: EngineConfig
+
     def __init__(self, config: EngineConfig, asked: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self.asked = asked
@@ -39,6 +41,10 @@ class EngineServer(uvicorn.Server):
         finally:
             stopping.cancel()
         await stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.stopping = True
+        await super().shutdown(sockets)
 
     def _stop(self, _: asyncio.Future[None]) -> None:
         self.should_exit = True

@@ -43,7 +43,7 @@ class StrictProtocol(HttpToolsProtocol):
     """
 
     config: EngineConfig
-    cycle: Cycle | None  # type: ignore[assignment]  # of the last request
+    cycle: Cycle | None  # type: ignore[assignment]  # of the request that waits for its answer
     outlet: Outlet
 
     def __init__(
@@ -63,7 +63,6 @@ class StrictProtocol(HttpToolsProtocol):
         self.begun = True  # some of a head has come; for a new connection time runs from the start
         self.whole = False  # nothing more of this request will come
         self.persists = False
-        self.stopping = False
         self.over = False  # the last answer is given
         self.dropped = 0  # bytes
 
@@ -74,7 +73,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.config.connections.add(self)
         self.outlet = Outlet(transport, self.loop, self._close)
         self.app_state = {**self.app_state, ABORT: partial(reset, transport), CONTINUE: self.send_continue}
-        self.deadline.within(HEAD)
+        self.deadline.within(FIRST_REQUEST if self.config.stopping else HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -82,7 +81,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> None:
         """Whoever sends nothing more is gone, for the application too; the transport closes itself."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.cycle is not None:
             self.cycle.end()
 
     def data_received(self, data: bytes) -> None:
@@ -93,7 +92,7 @@ class StrictProtocol(HttpToolsProtocol):
             data = self._read_body(self.body, data)
         if data and not self.over:
             self.unread = self.unread + data if self.unread else data
-            if not self.answering:
+            if self.cycle is None:
                 self._read_head()
             elif len(self.unread) > MOST_INCOMPLETE:
                 self.flow.pause_reading()
@@ -105,9 +104,8 @@ class StrictProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Answer what was asked, and close; who has just come may still ask."""
-        self.stopping = True
-        if self.answering:
-            self.cycle.keep_alive = False  # type: ignore[union-attr]  # it is what is being answered
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
         elif self.fresh:
             self.deadline.within(FIRST_REQUEST)
         elif not self.over:
@@ -140,11 +138,10 @@ class StrictProtocol(HttpToolsProtocol):
             return
         self.body.arrived()
         self.expect_100_continue = False
-        if not cycle.response_complete:
-            cycle.body += body
-            if len(cycle.body) > READ:
-                self.flow.pause_reading()
-            cycle.message_event.set()
+        cycle.body += body
+        if len(cycle.body) > READ:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self.whole = True
@@ -154,11 +151,6 @@ class StrictProtocol(HttpToolsProtocol):
                 self.cycle.end_body()
 
     # A head.
-
-    @property
-    def answering(self) -> bool:
-        """True while a request with a whole head waits for its answer."""
-        return self.cycle is not None and not self.cycle.response_complete
 
     def _read_head(self) -> None:
         self.line = None
@@ -221,7 +213,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.fresh = self.begun = False
         self._expect_body()
         scope = self._scope()
-        keep_alive = self.persists and scope["http_version"] == "1.1" and not self.stopping
+        keep_alive = self.persists and scope["http_version"] == "1.1" and not self.config.stopping
         self.cycle = cycle = Cycle(self, scope, keep_alive=keep_alive, whole=self.whole)
         # Not in the context of whoever was answered before, in which the loop may have called.
         task = self.loop.create_task(cycle.run_asgi(self.app), context=Context())
@@ -229,7 +221,8 @@ class StrictProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         if self.body is not None and self.unread:
             data, self.unread = self.unread, b""
-            self.unread = self._read_body(self.body, data)
+            rest = self._read_body(self.body, data)
+            self.unread = b"" if self.over else rest
 
     def _expect_body(self) -> None:
         self.body, self.expect_100_continue = None, False
@@ -281,6 +274,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         self.outlet.flush()
+        self.cycle = None
         if self.over or self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -292,7 +286,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: AppError) -> None:
         """Answer what is no request, or breaks off, unless that one is being answered already."""
-        cycle = self.cycle if self.answering else None
+        cycle = self.cycle
         if cycle is None or cycle.is_answerable:
             scope = None if cycle is None else cycle.scope
             client = self.client[0] if self.client else ""
