@@ -9,7 +9,7 @@ from app.core.settings.kinds.log_levels import GENERAL, read_levels
 
 ROOT = GENERAL
 # Libraries whose INFO repeats what our own events say; a directive that names one decides otherwise.
-QUIET = ("alembic", "databases", "hypercorn")
+QUIET = ("alembic", "databases", "hypercorn", "uvicorn")
 # Below INFO these log the arguments of queries, so no directive lowers them further.
 NEVER_BELOW_INFO = ("databases", "asyncpg")
 
