@@ -129,6 +129,12 @@ async def a_second_request_meanwhile(trial: Trial) -> int:
         return (await second).status_code
 
 
+@shows("server.engine", {"hypercorn": "", "uvicorn": "OK"})
+async def what_an_answer_says_behind_its_number(trial: Trial) -> str:
+    async with serving(trial.settings(ANY_PORT), health.feature) as served:
+        return (await _live(served)).reason_phrase
+
+
 @shows("server.event_loop", {"asyncio": False, "uvloop": True})
 def it_runs_on_uvloop(trial: Trial) -> bool:
     return started(trial.settings()).loop.__module__.startswith("uvloop")
