@@ -42,6 +42,13 @@ class Options:
     contestants: Sequence[Contestant]
     parts: Sequence[str]
 
+    @property
+    def whole(self) -> bool:
+        """Whether the report can be made of it."""
+        return {each.key for each in chosen("")} <= {each.key for each in self.contestants} and {*PARTS} <= {
+            *self.parts
+        }
+
 
 def measures() -> list[Measure]:
     found = [Measure(work, work, PER_SECOND, more_is_better=True) for work in WORK]
@@ -144,7 +151,7 @@ def parsed(arguments: Sequence[str]) -> Options:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the report and keep the figures."""
+    """Print the report, and keep the figures if they are of everybody and of all work."""
     options = parsed(arguments)
     if not (PROGRAMS / "python").exists():
         sys.exit("The others are not installed: `make bench-http` brings them.")
@@ -161,7 +168,8 @@ def main(arguments: Sequence[str]) -> None:
         {**pinned(PROJECT_ROOT / "bench" / "requirements.txt", *THEIRS), **installed(*OURS), "wrk": wrk_version()},
         {"seconds": str(options.seconds), "connections": str(CONNECTIONS), "repeats": str(options.repeats)},
     )
-    keep(part)
+    if options.whole:
+        keep(part)
     print(report(part))  # noqa: T201  (a program's output)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import asyncpg
+from redis.asyncio import Redis
 
 from app.core.migrations import migrate_up
 from app.embedded import RedisServer, start_postgres, start_redis
@@ -55,6 +56,8 @@ class Ground:
         await self.database.execute("TRUNCATE outbox")
         await self.database.execute("VACUUM ANALYZE items, api_keys, users")
         await self.database.execute("CHECKPOINT")
+        async with Redis.from_url(self.redis.url) as redis:
+            await redis.flushdb()
 
     async def written(self) -> tuple[int, int]:
         """Items since the last reset, and events, at one moment: some may still be on their way."""
