@@ -23,7 +23,7 @@ from bench.parts import PARTS
 def run(name: str) -> bool:
     """In a process of its own, so that nothing is warm or full from the part before."""
     began = time.monotonic()
-    progress(f"\n== {name}: about {PARTS[name]} minutes")
+    progress(f"\n== {name}: about {PARTS[name]} min")
     done = subprocess.run([sys.executable, "-m", f"bench.{name}"], cwd=PROJECT_ROOT, check=False)  # noqa: S603
     minutes = (time.monotonic() - began) / 60
     progress(f"== {name}: {'done' if done.returncode == 0 else 'FAILED'} after {minutes:.1f} minutes")
@@ -42,7 +42,7 @@ def main(names: Sequence[str]) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit("Another `make bench` runs in this folder.")
-        progress(f"{', '.join(names)}: about {sum(PARTS[name] for name in names)} minutes")
+        progress(f"{', '.join(names)}: about {sum(PARTS[name] for name in names)} min")
         failed = [name for name in names if not run(name)]
     report.main()
     if failed:

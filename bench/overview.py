@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.figures import Series, Spread
-from bench.tables import Table, number, spread
+from bench.tables import Table, spread
 from bench.targets import TARGETS, Parts, Target
 
 HEAD = ("", "of", "beside", "target", "measured (least..most)", "")
@@ -17,7 +17,7 @@ def overview(parts: Parts) -> Table:
 def _row(target: Target, found: Series | Spread | None) -> list[str]:
     unit = found.unit if isinstance(found, Series) else ""
     sign = "x" if target.theirs else f" {unit}".rstrip()
-    bound = f"{'at least' if target.at_least else 'at most'} {number(target.bound)}{sign}"
+    bound = f"{'at least' if target.at_least else 'at most'} {target.bound:g}{sign}"
     return [target.metric, target.ours, target.theirs or "-", bound, spread(found, sign), _verdict(target, found)]
 
 

@@ -39,7 +39,7 @@ def _ratios(parts: Parts) -> Iterator[Chart]:
 
 def _ratio(target: Target, parts: Parts) -> Iterator[Bar]:
     if found := target.measured(parts):
-        words = f"{number(found.median)}x, target {number(target.bound)}x"
+        words = f"{number(found.median)}x, target {target.bound:g}x"
         yield Bar(_name(target), found, ours=True, words=words, bound=target.bound)
 
 

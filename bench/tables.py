@@ -35,7 +35,8 @@ class Table:
 
 def number(value: float) -> str:
     """With as many digits as a figure of these deserves: three, and thousands told apart."""
-    digits = 0 if abs(value) >= 100 or not value else 1 if abs(value) >= 10 else 2
+    size = abs(value)
+    digits = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f}"
 
 

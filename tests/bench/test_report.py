@@ -138,7 +138,7 @@ def test_a_table_is_padded_in_a_terminal_and_plain_in_markdown() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (0.123, "0.12"), (9.999, "10.00"), (12.34, "12.3"), (123.4, "123"), (12345.6, "12,346")],
+    [(0, "0"), (0.1234, "0.123"), (9.999, "10.00"), (12.34, "12.3"), (123.4, "123"), (12345.6, "12,346")],
 )
 def test_a_figure_has_the_digits_it_deserves(value: float, shown: str) -> None:
     assert number(value) == shown
