@@ -12,7 +12,7 @@ from app.core.queue import Event
 from app.core.resources import Resources
 from app.sockets import Topic
 from app.tasks import Handler, Registry, Schedule, Subscriber
-from app.web import Authenticator, Reviewer
+from app.web import Authenticator, PromptAnswer, Reviewer
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Feature:
 
     `commands` maps the name of a command of `app` to where it is found, as `package.module:command`; it is imported
     when it is called. `develop` is called by `app dev` once all is open, and gives lines for its banner, label to text.
-    With `operations` its routes tell how a process is, so that workers answer them too.
+    `prompt` are answers of its routes that are always the same. With `operations` its routes tell how a process is, so
+    that workers answer them too.
     """
 
     name: str
     routes: tuple[Blueprint, ...] = ()
+    prompt: tuple[PromptAnswer, ...] = ()
     topics: tuple[Topic, ...] = ()
     tasks: tuple[Handler[Any], ...] = ()
     events: tuple[Event[Any], ...] = ()

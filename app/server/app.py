@@ -25,6 +25,7 @@ from app.web.idempotency import Idempotency
 from app.web.in_flight import InFlight
 from app.web.json import OrjsonProvider
 from app.web.origins import Origins
+from app.web.prompt import PromptAnswers
 from app.web.proxies import TrustedProxies
 from app.web.rate_limits import RateLimits
 from app.web.recovery import Recovery
@@ -67,6 +68,8 @@ def create_app(
     _refuse_undeclared(app)
     app.extensions[TOPICS] = Topics((feature.name, topic) for feature in features for topic in feature.topics)
     app.extensions[REGISTRY] = registry_of(features)
+    answers = [answer for feature in features for answer in feature.prompt]
+    prompt = PromptAnswers(FairStreams(app.asgi_app), answers=answers, lifecycle=lifecycle)
     # The edge, from the outside in: what a request meets before its route is known ...
     edge = RequestIds(
         TrustedProxies(
@@ -76,7 +79,7 @@ def create_app(
                         SecurityHeaders(
                             Cors(
                                 # Here once more, so that its answers have the headers of these two.
-                                Recovery(HeadLimits(FairStreams(app.asgi_app))),
+                                Recovery(HeadLimits(prompt)),
                                 origins=server.cors_origins,
                             ),
                         ),

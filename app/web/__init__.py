@@ -23,6 +23,7 @@ from app.web.policy import (
     Limit,
     Policy,
 )
+from app.web.prompt import PromptAnswer
 from app.web.security_headers import page_policy
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Page",
     "PageQuery",
     "Policy",
+    "PromptAnswer",
     "Reviewer",
     "current_caller",
     "decode_cursor",

@@ -38,6 +38,19 @@ async def test_live_says_ok_and_nothing_else(app_process: StartApp) -> None:
 
 
 @pytest.mark.engines
+async def test_live_says_the_same_at_once_and_by_its_route(app_process: StartApp) -> None:
+    app = await app_process()
+
+    prompt = await app.http.get("/health/live")
+    routed = await app.http.get("/health/live", headers={"Content-Length": "0"})
+
+    assert (prompt.status_code, prompt.content) == (routed.status_code, routed.content)
+    ids = {each.headers.pop("x-request-id") for each in (prompt, routed)}
+    assert len(ids) == 2
+    assert {**prompt.headers, "date": ""} == {**routed.headers, "date": ""}
+
+
+@pytest.mark.engines
 async def test_ready_lists_every_check(app_process: StartApp) -> None:
     app = await app_process()
 
