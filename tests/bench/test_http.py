@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.http.seeds import Seeds, sow
 from bench.http.server import serving
 from bench.http.verify import Differs, Verification, client_of
 from tests.harness.fixtures import StartApp
+from tests.harness.waiting import eventually
 
 PLINTHS = [each for each in chosen("all") if each.key.startswith("plinth")]
 
@@ -49,6 +51,23 @@ async def test_the_kits_contestants_do_the_work(
 
     assert await database.fetchval("SELECT count(*) FROM items") == (3 + 1) * 20
     assert await database.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+@each_plinth
+async def test_the_kits_contestants_have_their_whole_edge_on(
+    contestant: Contestant, place: Place, seeds: Seeds
+) -> None:
+    async with serving(contestant, place) as server, client_of(server.url) as client:
+        answer = await client.get("/items", headers={"Authorization": f"Bearer {seeds.tokens[0]}"})
+        counted = [line for line in (await client.get("/metrics")).text.splitlines() if 'route="/items"' in line]
+        request_id = answer.headers["X-Request-Id"]
+        await eventually(lambda: request_id in server.said(), within=10)
+
+    logged = [json.loads(line) for line in server.said().splitlines() if request_id in line]
+    assert [(line["method"], line["route"], line["status"]) for line in logged] == [("GET", "/items", 200)]
+    assert counted
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers.get("X-RateLimit-Limit") == (None if contestant.extra else "1000000")
 
 
 async def test_a_contestant_that_writes_in_two_transactions_is_found(
