@@ -19,6 +19,8 @@ from bench.http.load import wrk
 from bench.measures import progress
 from bench.parts import PARTS
 
+LOCK = FOLDER.parent / "lock"
+
 
 def run(name: str) -> bool:
     """In a process of its own, so that nothing is warm or full from the part before."""
@@ -37,7 +39,7 @@ def main(names: Sequence[str]) -> None:
     if "http" in names:
         wrk()  # the one thing that no lock file brings: better said now than when its turn comes
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER.parent / "lock").open("w") as lock:
+    with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -50,4 +52,7 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(PARTS))
+    try:
+        main(sys.argv[1:] or list(PARTS))
+    except KeyboardInterrupt:
+        sys.exit(130)  # the part that was running has told why

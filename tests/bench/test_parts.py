@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from pathlib import Path
 
 import pytest
 
 from app.embedded.ports import free_port
+from bench import __main__ as bench
+from bench import report
 from bench.http.contestants import Place
 from bench.measures import Measure, series_of, turns
 from bench.names import ENGINES
@@ -70,6 +73,32 @@ async def test_a_broadcast_of_the_bench_reaches_every_socket(settings: TestSetti
         await crowd.leave()
     assert len(took) == 2
     assert all(milliseconds > 0 for milliseconds in took)
+
+
+def test_a_second_bench_ends_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "LOCK", tmp_path / "lock")
+    with bench.LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        with pytest.raises(SystemExit, match="Another"):
+            bench.main(["templates"])
+
+
+def test_a_part_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reported: list[bool] = []
+    monkeypatch.setattr(bench, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(bench, "PARTS", {"missing": 1})
+    monkeypatch.setattr(report, "main", lambda: reported.append(True))
+
+    with pytest.raises(SystemExit, match="FAILED: missing"):
+        bench.main(["missing"])
+
+    assert reported == [True]
+
+
+def test_an_unknown_part_is_refused_before_anything_runs() -> None:
+    with pytest.raises(SystemExit, match="no part weather"):
+        bench.main(["templates", "weather"])
 
 
 def test_each_second_round_goes_the_other_way_around() -> None:
