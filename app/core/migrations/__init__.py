@@ -1,6 +1,6 @@
 """Migrations: what the schema is, what the code expects, and the way from one to the other.
 
-Alembic is imported when a migration runs, not before: a server that does not migrate never pays for it.
+Alembic is imported when a revision runs, not before: a server that has none to run never pays for it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def migrate_up(database: DatabaseSettings, target: str = "head", *, folder
     Raises `MigrationError`, `DatabaseUnavailable` or `UnsupportedServer`. Safe to run from many processes at
     once, and again after it was broken off.
     """
-    from app.core.migrations.runner import upgrade  # noqa: PLC0415 - Alembic takes 0.1 s, for migrators only
+    from app.core.migrations.runner import upgrade  # noqa: PLC0415 - for migrators only
 
     return await upgrade(database, target, folder)
 

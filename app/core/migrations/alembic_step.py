@@ -7,7 +7,6 @@ import threading
 from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from enum import Enum
 from pathlib import Path
 
 from alembic.config import Config
@@ -19,17 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from app.core.migrations.connection import Connection
+from app.core.migrations.targets import Direction
 
 TURN_POLL = 0.01  # seconds
 
 _turn = threading.Lock()
-
-
-class Direction(Enum):
-    """Which of a revision's two functions runs."""
-
-    UP = "upgrade"
-    DOWN = "downgrade"
 
 
 class Scripts:

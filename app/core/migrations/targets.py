@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 from app.core.migrations.errors import UnknownTarget
 from app.core.migrations.revisions import History, Revision
 
 BASE = "base"
 HEAD = "head"
+
+
+class Direction(Enum):
+    """Which of a revision's two functions runs."""
+
+    UP = "upgrade"
+    DOWN = "downgrade"
 
 
 def steps_up(history: History, current: str | None, target: str) -> list[Revision]:
