@@ -20,7 +20,7 @@ from bench.figures import Part, keep
 from bench.http.contestants import PROGRAMS, Contestant, chosen
 from bench.http.ground import Ground, open_ground
 from bench.http.load import CONNECTIONS, Request, VoidRun, send, wrk, wrk_version
-from bench.http.report import report
+from bench.http.report import AFTER, IDLE, median_latency_of, postgres_cpu_of, report
 from bench.http.server import NoStart, Server, serving
 from bench.http.verify import Differs, Verification, client_of
 from bench.machine import installed, pinned
@@ -55,11 +55,11 @@ def measures() -> list[Measure]:
     for work in WORK:
         found += [
             Measure(cpu_of(work), cpu_of(work), "s/1,000"),
-            Measure(f"{work}: CPU of PostgreSQL", f"{work}: CPU of PostgreSQL", "s/1,000"),
-            Measure(f"{work}: p50", f"{work}: p50", "ms"),
+            Measure(postgres_cpu_of(work), postgres_cpu_of(work), "s/1,000"),
+            Measure(median_latency_of(work), median_latency_of(work), "ms"),
             Measure(latency_of(work), latency_of(work), "ms"),
         ]
-    return [*found, Measure("memory idle", "memory idle", "MiB"), Measure("memory after", "memory after", "MiB")]
+    return [*found, Measure(IDLE, IDLE, "MiB"), Measure(AFTER, AFTER, "MiB")]
 
 
 async def compare(options: Options) -> dict[str, list[Round]]:
@@ -89,13 +89,13 @@ async def verify(contestant: Contestant, ground: Ground) -> None:
 async def turn(contestant: Contestant, ground: Ground, options: Options) -> Round:
     """One contestant, started anew."""
     async with serving(contestant, ground.place()) as server:
-        found = {"memory idle": server.memory()}
+        found = {IDLE: server.memory()}
         for part in options.parts:
             try:
                 found |= await measure(server, ground, PARTS[part], options.seconds)
             except VoidRun as void:
                 raise VoidRun(f"{contestant.name}, {PARTS[part]}: {void}") from void
-        return {**found, "memory after": server.memory()}
+        return {**found, AFTER: server.memory()}
 
 
 async def measure(server: Server, ground: Ground, work: str, seconds: int) -> Round:
@@ -111,8 +111,8 @@ async def measure(server: Server, ground: Ground, work: str, seconds: int) -> Ro
     return {
         work: load.per_second,
         cpu_of(work): cpu / thousands,
-        f"{work}: CPU of PostgreSQL": postgres / thousands,
-        f"{work}: p50": load.p50,
+        postgres_cpu_of(work): postgres / thousands,
+        median_latency_of(work): load.p50,
         latency_of(work): load.p99,
     }
 

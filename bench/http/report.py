@@ -1,52 +1,52 @@
-"""What `make bench-http` prints: a table for each piece of work, medians with the least and the most of all repeats."""
+"""What `make bench-http` prints: a table for each piece of work, and how many times the yardsticks' each figure is."""
 
 from __future__ import annotations
 
-from bench.figures import Part, Series, ratio
-from bench.names import FASTAPI_ORM, FASTAPI_TUNED, RAW, WORK, cpu_of, latency_of
+from bench.figures import Part, ratio
+from bench.names import FASTAPI_ORM, FASTAPI_TUNED, PER_SECOND, RAW, WORK, cpu_of, latency_of
+from bench.tables import Table, number, spread, terms
 
-YARDSTICKS = {"ORM": FASTAPI_ORM, "tuned": FASTAPI_TUNED, "limit": RAW}
-WIDE = 46
+YARDSTICKS = {"x ORM": FASTAPI_ORM, "x tuned": FASTAPI_TUNED, "x limit": RAW}
+IDLE, AFTER = "memory idle", "memory after"
+
+
+def postgres_cpu_of(work: str) -> str:
+    """The measure that says what `work` takes of PostgreSQL's CPU: seconds for 1,000 requests."""
+    return f"{work}: CPU of PostgreSQL"
+
+
+def median_latency_of(work: str) -> str:
+    """The measure that says how long a client waits for `work` as a rule, in ms."""
+    return f"{work}: p50"
 
 
 def report(part: Part) -> str:
-    """The ratios are of requests a second, to the contestant that their column names."""
-    tables = [_table(part, work) for work in WORK if any(part.get(name, work) for name in part.contestants)]
-    return "\n\n".join([*tables, _memory(part)])
+    """The ratios are of requests a second; CPU is in seconds for 1,000 requests."""
+    works = [work for work in WORK if any(part.get(name, work) for name in part.contestants)]
+    return "\n\n".join([terms(part), *(table(part, work).text() for work in works), memory(part).text()])
 
 
-def _table(part: Part, work: str) -> str:
-    head = f"{work:<{WIDE}} {'requests/s':>8} {'(min..max)':>16} {'p50':>6} {'p99':>6} {'CPU':>6} {'PG':>6}"
-    lines = [head + "".join(f"{'x ' + title:>9}" for title in YARDSTICKS)]
-    for name in part.contestants:
-        series = part.get(name, work)
-        if series is not None:
-            lines.append(_line(part, work, series))
-    return "\n".join([*lines, "p50 and p99 in ms; CPU of the server and of PostgreSQL in seconds for 1,000 requests"])
+def table(part: Part, work: str) -> Table:
+    head = [work, PER_SECOND, "p50, ms", "p99, ms", "CPU, s", "of PostgreSQL, s", *YARDSTICKS]
+    return Table(head, [_row(part, work, name) for name in part.contestants])
 
 
-def _line(part: Part, work: str, series: Series) -> str:
-    name = series.contestant
-    spread = f"({series.least:,.0f}..{series.most:,.0f})"
-    measures = {f"{work}: p50": 1, latency_of(work): 1, cpu_of(work): 3, f"{work}: CPU of PostgreSQL": 3}
-    rest = "".join(f" {_median(part, name, measure):>6.{digits}f}" for measure, digits in measures.items())
-    ratios = "".join(f"{_ratio(part, work, series, other):>9}" for other in YARDSTICKS.values())
-    return f"{name:<{WIDE}} {series.median:>10,.0f} {spread:>16}{rest}{ratios}"
+def _row(part: Part, work: str, name: str) -> list[str]:
+    measures = (median_latency_of(work), latency_of(work), cpu_of(work), postgres_cpu_of(work))
+    ratios = [_times(part, work, name, other) for other in YARDSTICKS.values()]
+    return [name, spread(part.get(name, work)), *(_median(part, name, each) for each in measures), *ratios]
 
 
-def _median(part: Part, name: str, measure: str) -> float:
+def memory(part: Part) -> Table:
+    head = ["MiB of all its processes", "idle", "after the load"]
+    return Table(head, [[name, _median(part, name, IDLE), _median(part, name, AFTER)] for name in part.contestants])
+
+
+def _median(part: Part, name: str, measure: str) -> str:
     series = part.get(name, measure)
-    return series.median if series else float("nan")
+    return number(series.median) if series else "-"
 
 
-def _ratio(part: Part, work: str, series: Series, other: str) -> str:
-    yardstick = part.get(other, work)
-    return f"{ratio(series, yardstick).median:.2f}" if yardstick else ""
-
-
-def _memory(part: Part) -> str:
-    lines = [f"{'memory in MiB, all of its processes':<{WIDE}} {'idle':>10} {'after':>10}"]
-    for name in part.contestants:
-        idle, after = _median(part, name, "memory idle"), _median(part, name, "memory after")
-        lines.append(f"{name:<{WIDE}} {idle:>10.0f} {after:>10.0f}")
-    return "\n".join(lines)
+def _times(part: Part, work: str, name: str, other: str) -> str:
+    ours, theirs = part.get(name, work), part.get(other, work)
+    return number(ratio(ours, theirs).median) if ours and theirs else "-"
