@@ -1,4 +1,4 @@
-"""Control: the same cases on stock Quart and stock Hypercorn show the faults that ours are held to not having."""
+"""Control: the same cases on stock Quart and a stock engine show the faults that ours are held to not having."""
 
 from __future__ import annotations
 
@@ -42,11 +42,41 @@ LEFT_OPEN = (
     "h2c with prior knowledge",
 )
 
+# The same of stock uvicorn.
+FAULTS_OF_UVICORN: dict[str, tuple[int, ...]] = {
+    "request line: no version": (200,),
+    "request line: an empty line first": (200,),
+    "request line: version 2.0": (200,),
+    "method: BREW": (400,),
+    "header: Host, twice": (200,),
+    "Host missing": (200,),
+    "300 KiB of headers": (200,),
+    "2 MiB in one name": (200,),
+    "address of 60 KiB": (404,),
+    "address: a hash": (200,),
+    "coding: 'gzip, chunked'": (200,),
+    "coding: chunked in HTTP/1.0": (200,),
+    "pipeline: good and bad": (400,),  # the good one is not answered
+    "pipeline: behind an upgrade": (200,),  # what follows is lost
+    "100 Continue behind a head that is refused": (200,),
+    "h2c as browsers of old asked": (200,),
+    "WebSocket in HTTP/1.0": (101,),
+}
+LEFT_OPEN_BY_UVICORN = (
+    "chunks with an endless extension",
+    "chunks with endless trailers",
+    "address of 2 MiB without an end",
+    "silent from the start",
+    "silent after half a header",
+)
+
 
 @asynccontextmanager
-async def _stock() -> AsyncIterator[tuple[tuple[str, int], asyncio.subprocess.Process]]:
+async def _stock(
+    module: str = "tests.hostile.stock",
+) -> AsyncIterator[tuple[tuple[str, int], asyncio.subprocess.Process]]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.hostile.stock"),
+        *(sys.executable, "-m", module),
         cwd=PROJECT_ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -63,10 +93,19 @@ async def _stock() -> AsyncIterator[tuple[tuple[str, int], asyncio.subprocess.Pr
 @pytest.fixture
 async def on_stock() -> dict[str, Outcome]:
     """What stock makes of the cases named above, and of one that is answered by Hypercorn alone."""
-    names = {*FAULTS, *LEFT_OPEN, "request line: no version"}
+    return await _played("tests.hostile.stock", {*FAULTS, *LEFT_OPEN, "request line: no version"})
+
+
+@pytest.fixture
+async def on_stock_uvicorn() -> dict[str, Outcome]:
+    names = {*FAULTS_OF_UVICORN, *LEFT_OPEN_BY_UVICORN, "request line: no address", "4 MiB behind an ambiguous head"}
+    return await _played("tests.hostile.stock_uvicorn", names)
+
+
+async def _played(module: str, names: set[str]) -> dict[str, Outcome]:
     cases = [case for case in corpus() if case.name in names]
     assert {case.name for case in cases} == names
-    async with _stock() as (address, _):
+    async with _stock(module) as (address, _):
         return {outcome.case.name: outcome for outcome in await play(address, cases, limit=PATIENCE)}
 
 
@@ -87,6 +126,25 @@ async def test_stock_refuses_without_a_word(on_stock: dict[str, Outcome]) -> Non
     assert answer.status == 400
     assert answer.body == b""
     assert "x-request-id" not in answer.headers
+
+
+async def test_stock_uvicorn_fails_the_cases_that_ours_pass(on_stock_uvicorn: dict[str, Outcome]) -> None:
+    statuses = {name: on_stock_uvicorn[name].statuses for name in FAULTS_OF_UVICORN}
+
+    assert statuses == FAULTS_OF_UVICORN
+    assert [name for name in FAULTS_OF_UVICORN if on_stock_uvicorn[name].as_expected] == []
+
+
+async def test_stock_uvicorn_has_no_time_for_a_head_and_no_limit_of_one(on_stock_uvicorn: dict[str, Outcome]) -> None:
+    assert {on_stock_uvicorn[name].trouble for name in LEFT_OPEN_BY_UVICORN} == {"was not closed in time"}
+
+
+async def test_stock_uvicorn_refuses_in_words_of_its_own_or_resets(on_stock_uvicorn: dict[str, Outcome]) -> None:
+    [answer] = on_stock_uvicorn["request line: no address"].answers
+
+    assert (answer.status, answer.body) == (400, b"Invalid HTTP request received.")
+    assert "x-request-id" not in answer.headers
+    assert on_stock_uvicorn["4 MiB behind an ambiguous head"].trouble.startswith("ended with")
 
 
 async def test_a_handler_that_exits_ends_the_stock_server() -> None:
