@@ -198,7 +198,7 @@ async def test_an_answer_without_an_end_shows(traced: StartTraced) -> None:
     async with collecting() as collector:
         app = await traced(collector)
 
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):  # with its head, or before it
             await app.http.get("/traced/torn")
         async with app.http.stream("GET", "/test/flood") as answer:
             assert answer.status_code == 200
