@@ -19,6 +19,7 @@ from app.server.engine import loop_factory
 from bench.figures import Part, keep
 from bench.http.contestants import PROGRAMS, Contestant, chosen
 from bench.http.ground import Ground, open_ground
+from bench.http.limits import TOLERATED, uncounted_by
 from bench.http.load import CONNECTIONS, Request, VoidRun, send, wrk, wrk_version
 from bench.http.report import AFTER, IDLE, median_latency_of, postgres_cpu_of, report
 from bench.http.server import NoStart, Server, serving
@@ -71,7 +72,7 @@ async def compare(options: Options) -> dict[str, list[Round]]:
             await verify(contestant, ground)
         for number in range(options.repeats):
             for name in turns([*known], number):
-                found[name].append(await turn(known[name], ground, options))
+                found[name].append(await valid_turn(known[name], ground, options))
                 progress(f"repeat {number + 1} of {options.repeats}: {name} {_short(found[name][-1])}")
     return found
 
@@ -86,6 +87,15 @@ async def verify(contestant: Contestant, ground: Ground) -> None:
     progress(f"verified: {contestant.name}")
 
 
+async def valid_turn(contestant: Contestant, ground: Ground, options: Options) -> Round:
+    """One that is void is taken again, and told of; a second one in a row ends the bench."""
+    try:
+        return await turn(contestant, ground, options)
+    except VoidRun as void:
+        progress(f"void, and taken again: {void}")
+        return await turn(contestant, ground, options)
+
+
 async def turn(contestant: Contestant, ground: Ground, options: Options) -> Round:
     """One contestant, started anew."""
     async with serving(contestant, ground.place()) as server:
@@ -95,7 +105,16 @@ async def turn(contestant: Contestant, ground: Ground, options: Options) -> Roun
                 found |= await measure(server, ground, PARTS[part], options.seconds)
             except VoidRun as void:
                 raise VoidRun(f"{contestant.name}, {PARTS[part]}: {void}") from void
-        return {**found, AFTER: server.memory()}
+        found |= {AFTER: server.memory()}
+        if contestant.limited and {"b", "c"} & {*options.parts}:
+            await _counted(contestant, server)
+    return found
+
+
+async def _counted(contestant: Contestant, server: Server) -> None:
+    share = await uncounted_by(server.url)
+    if share > TOLERATED:
+        raise VoidRun(f"{contestant.name}: {share:.1%} of the requests passed uncounted, since Redis did not answer")
 
 
 async def measure(server: Server, ground: Ground, work: str, seconds: int) -> Round:

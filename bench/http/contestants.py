@@ -45,12 +45,16 @@ class Command:
 
 @dataclass(frozen=True)
 class Contestant:
-    """`key` is what `ONLY=` calls it; one that is `extra` takes part when it is asked for, or with `ONLY=all`."""
+    """`key` is what `ONLY=` calls it; one that is `extra` takes part when it is asked for, or with `ONLY=all`.
+
+    What is `limited` counts every request to `/items` in Redis, or its time is void.
+    """
 
     key: str
     name: str
     command: Callable[[Place], Command]
     extra: bool = False
+    limited: bool = False
 
 
 def plinth(engine: str, *overrides: str) -> Callable[[Place], Command]:
@@ -106,8 +110,8 @@ CONTESTANTS = (
     Contestant("litestar", LITESTAR, granian("litestar_alchemy")),
     Contestant("stock", STOCK, hypercorn("quart_databases")),
     Contestant("tuned", FASTAPI_TUNED, uvicorn("fastapi_tuned", UNLOGGED)),
-    Contestant("plinth", PLINTH, plinth(ENGINES[PLINTH])),
-    Contestant("plinth-uvicorn", PLINTH_UVICORN, plinth(ENGINES[PLINTH_UVICORN])),
+    Contestant("plinth", PLINTH, plinth(ENGINES[PLINTH]), limited=True),
+    Contestant("plinth-uvicorn", PLINTH_UVICORN, plinth(ENGINES[PLINTH_UVICORN]), limited=True),
     Contestant("raw", RAW, uvicorn("raw_asgi", UNLOGGED)),
     # What their log costs the others, and what ours costs without a limit, which is how settings come.
     Contestant("fastapi-logged", f"{FASTAPI_ORM}, its log on", uvicorn("fastapi_orm"), extra=True),

@@ -10,8 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.core.metrics import Metrics
 from app.embedded.ports import free_port
 from bench.http.contestants import Contestant, Place, chosen
+from bench.http.limits import uncounted
 from bench.http.load import Request, VoidRun, load_of, send
 from bench.http.seeds import Seeds, sow
 from bench.http.server import serving
@@ -114,6 +116,20 @@ def test_a_load_with_one_fault_is_void(fault: str) -> None:
     assert load_of(said).per_second == 1000
     with pytest.raises(VoidRun):
         load_of({**said, fault: 1})
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "share"), [({}, 1.0), ({"allowed": 3}, 0.0), ({"allowed": 3, "unavailable": 1}, 0.25)]
+)
+def test_requests_that_no_limit_has_counted_are_known(outcomes: dict[str, int], share: float) -> None:
+    metrics = Metrics()
+    for outcome, times in outcomes.items():
+        for _ in range(times):
+            metrics.rate_limits.decided("/items", outcome)
+
+    exposition, _ = metrics.exposition("")
+
+    assert uncounted(exposition.decode()) == share
 
 
 def test_an_unknown_contestant_is_refused() -> None:
