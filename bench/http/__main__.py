@@ -19,17 +19,15 @@ from app.server.engine import loop_factory
 from bench.figures import Part, keep
 from bench.http.contestants import PROGRAMS, Contestant, chosen
 from bench.http.ground import Ground, open_ground
-from bench.http.limits import TOLERATED, uncounted_by
-from bench.http.load import CONNECTIONS, Request, VoidRun, send, wrk, wrk_version
-from bench.http.report import AFTER, IDLE, median_latency_of, postgres_cpu_of, report
-from bench.http.server import NoStart, Server, serving
+from bench.http.load import CONNECTIONS, VoidRun, wrk, wrk_version
+from bench.http.report import report
+from bench.http.server import NoStart, serving
+from bench.http.turn import PARTS, measures, valid_turn
 from bench.http.verify import Differs, Verification, client_of
 from bench.machine import installed, pinned
-from bench.measures import Measure, Round, progress, series_of, turns
-from bench.names import HEALTH, PER_SECOND, READ, ROUTE, WORK, WRITE, cpu_of, latency_of
+from bench.measures import Round, progress, series_of, turns
+from bench.names import WORK
 
-WARM_UP = 1  # seconds before each time that counts
-PARTS = {"live": HEALTH, "a": ROUTE, "b": READ, "c": WRITE}
 OURS = ("quart", "hypercorn", "uvicorn", "asyncpg", "databases", "sqlalchemy", "orjson", "msgspec", "uvloop")
 THEIRS = ("fastapi", "starlette", "pydantic", "litestar", "advanced-alchemy", "granian", "httptools")
 
@@ -46,21 +44,8 @@ class Options:
     @property
     def whole(self) -> bool:
         """Whether the report can be made of it."""
-        return {each.key for each in chosen("")} <= {each.key for each in self.contestants} and {*PARTS} <= {
-            *self.parts
-        }
-
-
-def measures() -> list[Measure]:
-    found = [Measure(work, work, PER_SECOND, more_is_better=True) for work in WORK]
-    for work in WORK:
-        found += [
-            Measure(cpu_of(work), cpu_of(work), "s/1,000"),
-            Measure(postgres_cpu_of(work), postgres_cpu_of(work), "s/1,000"),
-            Measure(median_latency_of(work), median_latency_of(work), "ms"),
-            Measure(latency_of(work), latency_of(work), "ms"),
-        ]
-    return [*found, Measure(IDLE, IDLE, "MiB"), Measure(AFTER, AFTER, "MiB")]
+        everybody = {each.key for each in chosen("")}
+        return everybody <= {each.key for each in self.contestants} and {*PARTS} <= {*self.parts}
 
 
 async def compare(options: Options) -> dict[str, list[Round]]:
@@ -72,7 +57,7 @@ async def compare(options: Options) -> dict[str, list[Round]]:
             await verify(contestant, ground)
         for number in range(options.repeats):
             for name in turns([*known], number):
-                found[name].append(await valid_turn(known[name], ground, options))
+                found[name].append(await valid_turn(known[name], ground, options.parts, options.seconds))
                 progress(f"repeat {number + 1} of {options.repeats}: {name} {_short(found[name][-1])}")
     return found
 
@@ -85,71 +70,6 @@ async def verify(contestant: Contestant, ground: Ground) -> None:
             said = f"{contestant.name} does not do the same work. {difference}\n{server.said()}"
             raise Differs(said) from difference
     progress(f"verified: {contestant.name}")
-
-
-async def valid_turn(contestant: Contestant, ground: Ground, options: Options) -> Round:
-    """One that is void is taken again, and told of; a second one in a row ends the bench."""
-    try:
-        return await turn(contestant, ground, options)
-    except VoidRun as void:
-        progress(f"void, and taken again: {void}")
-        return await turn(contestant, ground, options)
-
-
-async def turn(contestant: Contestant, ground: Ground, options: Options) -> Round:
-    """One contestant, started anew."""
-    async with serving(contestant, ground.place()) as server:
-        found = {IDLE: server.memory()}
-        for part in options.parts:
-            try:
-                found |= await measure(server, ground, PARTS[part], options.seconds)
-            except VoidRun as void:
-                raise VoidRun(f"{contestant.name}, {PARTS[part]}: {void}") from void
-        found |= {AFTER: server.memory()}
-        if contestant.limited and {"b", "c"} & {*options.parts}:
-            await _counted(contestant, server)
-    return found
-
-
-async def _counted(contestant: Contestant, server: Server) -> None:
-    share = await uncounted_by(server.url)
-    if share > TOLERATED:
-        raise VoidRun(f"{contestant.name}: {share:.1%} of the requests passed uncounted, since Redis did not answer")
-
-
-async def measure(server: Server, ground: Ground, work: str, seconds: int) -> Round:
-    request = requests_of(ground)[work]
-    await ground.reset()
-    warm = await send(server.url, request, WARM_UP)
-    before, postgres = server.cpu(), ground.cpu()
-    load = await send(server.url, request, seconds)
-    cpu, postgres = server.cpu() - before, ground.cpu() - postgres
-    if work == WRITE:
-        _complete(await ground.written(), warm.requests + load.requests)
-    thousands = load.requests / 1000
-    return {
-        work: load.per_second,
-        cpu_of(work): cpu / thousands,
-        postgres_cpu_of(work): postgres / thousands,
-        median_latency_of(work): load.p50,
-        latency_of(work): load.p99,
-    }
-
-
-def requests_of(ground: Ground) -> dict[str, Request]:
-    return {
-        HEALTH: Request("GET", "/health/live"),
-        ROUTE: Request("GET", "/plain"),
-        READ: Request("GET", "/items", ground.tokens),
-        WRITE: Request("POST", "/items", ground.tokens),
-    }
-
-
-def _complete(written: tuple[int, int], answered: int) -> None:
-    """An item and an event for every answer; those that were under way when wrk hung up may come on top."""
-    items, events = written
-    if items != events or not answered <= items <= answered + 2 * CONNECTIONS:
-        raise VoidRun(f"{answered} answers, but {items} items and {events} events")
 
 
 def _short(found: Mapping[str, float]) -> str:
