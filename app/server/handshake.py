@@ -27,7 +27,7 @@ class Handshake:
     It agrees on no extensions: permessage-deflate inflates without a limit.
     """
 
-    __slots__ = ("_key", "accepted", "subprotocols", "valid")
+    __slots__ = ("_is_valid", "_key", "accepted", "subprotocols")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], http_version: str) -> None:
         """Of a header that comes twice, the last one counts."""
@@ -35,7 +35,7 @@ class Handshake:
         self.accepted = False
         self.subprotocols = _list(asked.get(b"sec-websocket-protocol"))
         self._key = asked.get(b"sec-websocket-key")
-        self.valid = (
+        self._is_valid = (
             http_version >= "1.1"
             and self._key is not None
             and asked.get(b"sec-websocket-version") == VERSION
@@ -44,7 +44,7 @@ class Handshake:
         )
 
     def is_valid(self) -> bool:
-        return self.valid
+        return self._is_valid
 
     def accept(self, subprotocol: str | None, more: Iterable[tuple[bytes, bytes]]) -> tuple[int, Headers, Frames]:
         """Status and headers of the answer, and what reads the frames behind it.

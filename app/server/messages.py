@@ -55,6 +55,11 @@ class Assembly:
             raise TooBig
 
 
+def end_frames(connection: Connection) -> None:
+    """No more of them are read: what waits for more leads back to itself, and would stay with all that it has read."""
+    connection._proto._parse_more.close()  # noqa: SLF001  (see the contract tests)
+
+
 class IdleFrames:
     """A bucket that control frames and crumbs of messages fill, and time empties."""
 

@@ -12,6 +12,7 @@ from wsproto.events import CloseConnection, Ping
 
 from app.server.engine import reset
 from app.server.inbox import Inbox
+from app.server.messages import end_frames
 from app.sockets.wire import CloseCode, Wire
 
 CLOSE_DEADLINE = 1.0  # seconds for a peer to answer our close frame, and to take what was written before it
@@ -69,7 +70,8 @@ class Outgoing:
     def write(self, frame: bytes) -> None:
         if self.is_open:
             self.sent += 1
-            self._write(frame)
+            self._written += len(frame)
+            self.transport.write(frame)
 
     def ping(self) -> None:
         if self.is_open:
@@ -120,6 +122,9 @@ class Outgoing:
         self._gone(CloseCode.ABNORMAL)
         if self._deadline:
             self._deadline.cancel()
+            self._deadline = None  # it has the context of whoever closed, which leads back to here
+        if self.is_accepted:
+            end_frames(self.frames)
 
     def _end_in_time(self) -> None:
         if self._deadline is None:

@@ -111,6 +111,7 @@ class Departure:
         self._over = True
         if self._timer:
             self._timer.cancel()
+            self._timer = None  # its context leads back to here
         task = self._handler
         while task and self._cancelled:
             self._cancelled -= 1

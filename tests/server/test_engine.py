@@ -24,9 +24,11 @@ from quart import Quart
 from quart.asgi import ASGIWebsocketConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
+from wsproto.frame_protocol import FrameProtocol
 
 from app.server.engine import Connections, loop_factory
 from app.server.handshake import Handshake as OurHandshake
+from app.server.messages import end_frames
 from app.server.on_hypercorn.engine import tracked
 from app.server.on_hypercorn.protocol import StrictConnection, StrictLines
 from app.server.on_hypercorn.upgraded import PASSED, UPGRADED
@@ -163,6 +165,16 @@ def test_wsproto_tells_the_length_of_a_frame_before_the_frame() -> None:
     decoder = server._proto._frame_decoder
     assert decoder.header is not None
     assert (decoder.header.payload_len, decoder.payload_consumed) == (1000, 4)
+
+
+def test_wsproto_waits_for_more_in_a_generator_that_can_be_ended() -> None:
+    server = Connection(ConnectionType.SERVER)
+    server.receive_data(frame(2, b"four"))
+
+    end_frames(server)
+
+    assert list(server.events()) == []
+    assert "for event in self._parse_more:" in inspect.getsource(FrameProtocol.received_frames)
 
 
 def test_quart_reads_a_websocket_from_what_we_put_in_the_place_of_its_queue() -> None:

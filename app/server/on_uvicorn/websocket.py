@@ -170,14 +170,14 @@ class WebsocketProtocol(asyncio.Protocol):
     # What the transport tells.
 
     def data_received(self, data: bytes) -> None:
-        if self._is_leaving:
-            self._drop(len(data))
-        elif self.socket.is_accepted:
+        if self.socket.is_accepted and not self._is_leaving:
             self.socket.feed(data)
             if self.socket.is_over:
                 self._leave()
         elif self._scope is not None and self._response is None:
             self._refuse(400)
+        else:
+            self._drop(len(data))
 
     def pause_writing(self) -> None:
         self._room = asyncio.Event()
@@ -195,6 +195,7 @@ class WebsocketProtocol(asyncio.Protocol):
         self._scope = self._handshake = None
         if self._lingering:
             self._lingering.cancel()
+            self._lingering = None  # its context leads back to here
 
     # The end.
 
@@ -213,7 +214,8 @@ class WebsocketProtocol(asyncio.Protocol):
         if not self._transport.is_closing():
             with suppress(OSError, RuntimeError):
                 self._transport.write_eof()
-            self._lingering = asyncio.get_running_loop().call_later(LINGER, self._transport.close)
+            # Not closed, which would wait for a peer that reads nothing.
+            self._lingering = asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 
     def _drop(self, size: int) -> None:
         """What still comes is read so that our last words are not lost; but not without an end."""
