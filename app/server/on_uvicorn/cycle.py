@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app.core.errors import Panic
 from app.server.answers import answer, request_id_of
+from app.web.body import CONTINUE
 from app.web.refusal import CLOSE
 
 if TYPE_CHECKING:
@@ -21,8 +23,16 @@ BODILESS = {204, 304}
 class Cycle(RequestResponseCycle):
     """Between one connection and the application."""
 
-    def __init__(self, connection: StrictProtocol, scope: Any, *, keep_alive: bool, whole: bool) -> None:  # noqa: ANN401
-        """`whole` says that no more of the request will come."""
+    def __init__(
+        self,
+        connection: StrictProtocol,
+        scope: Any,  # noqa: ANN401  (a dict)
+        *,
+        keep_alive: bool,
+        whole: bool,
+        expects: bool,
+    ) -> None:
+        """`whole` says that no more of the request will come, `expects` that more comes once it is asked for."""
         super().__init__(
             scope=scope,
             transport=cast(asyncio.Transport, connection.outlet),
@@ -36,6 +46,8 @@ class Cycle(RequestResponseCycle):
             keep_alive=keep_alive,
             on_response=connection.on_response_complete,
         )
+        scope["state"][CONTINUE] = self.send_continue
+        self.expects = expects
         self.until_close = False  # whoever speaks HTTP/1.0 knows no chunks
         if whole:
             self.end_body()
@@ -53,6 +65,19 @@ class Cycle(RequestResponseCycle):
         self.disconnected = True
         self.message_event.set()
         self.flow.resume_writing()
+
+    async def send_continue(self) -> None:
+        """Let a client that asked send its body: somebody reads it. A refusal before that spares it the sending."""
+        if self.expects and self.is_answerable:
+            self.expects = False
+            self.transport.write(STATUS_LINE[100] + b"\r\n")
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        try:
+            await super().run_asgi(app)
+        finally:
+            # It leads back to here, and applications keep scopes in circles of references of their own.
+            self.scope["state"].clear()
 
     async def send(self, message: Any) -> None:  # noqa: ANN401  (one of two kinds of event)
         if self.until_close and message["type"] == "http.response.body" and not self.response_complete:

@@ -29,7 +29,6 @@ from app.server.on_uvicorn.deadline import Deadline
 from app.server.on_uvicorn.outlet import Outlet
 from app.server.on_uvicorn.request_line import END, UPGRADE_HERE, RequestLine, is_coded_otherwise, read_line
 from app.server.on_uvicorn.websocket import WebsocketProtocol
-from app.web.body import CONTINUE
 from app.web.heads import MOST_TARGET
 
 READ = 32 * 1024  # bytes of a body that wait for the application, beside the part that was read last
@@ -72,7 +71,7 @@ class StrictProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.config.connections.add(self)
         self.outlet = Outlet(transport, self.loop, self._close)
-        self.app_state = {**self.app_state, ABORT: partial(reset, transport), CONTINUE: self.send_continue}
+        self.app_state = {**self.app_state, ABORT: partial(reset, transport)}
         self.deadline.within(FIRST_REQUEST if self.config.stopping else HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -137,7 +136,7 @@ class StrictProtocol(HttpToolsProtocol):
         if cycle is None or self.body is None:
             return
         self.body.arrived()
-        self.expect_100_continue = False
+        cycle.expects = False
         cycle.body += body
         if len(cycle.body) > READ:
             self.flow.pause_reading()
@@ -211,10 +210,16 @@ class StrictProtocol(HttpToolsProtocol):
     def _begin(self) -> None:
         self.deadline.lift()
         self.fresh = self.begun = False
-        self._expect_body()
+        asked = dict(self.watched)
+        self.body = None if self.whole else _body_of(asked)
         scope = self._scope()
-        keep_alive = self.persists and scope["http_version"] == "1.1" and not self.config.stopping
-        self.cycle = cycle = Cycle(self, scope, keep_alive=keep_alive, whole=self.whole)
+        self.cycle = cycle = Cycle(
+            self,
+            scope,
+            keep_alive=self.persists and scope["http_version"] == "1.1" and not self.config.stopping,
+            whole=self.whole,
+            expects=not self.whole and asked.get(b"expect", b"").lower() == b"100-continue",
+        )
         # Not in the context of whoever was answered before, in which the loop may have called.
         task = self.loop.create_task(cycle.run_asgi(self.app), context=Context())
         self.tasks.add(task)
@@ -223,14 +228,6 @@ class StrictProtocol(HttpToolsProtocol):
             data, self.unread = self.unread, b""
             rest = self._read_body(self.body, data)
             self.unread = b"" if self.over else rest
-
-    def _expect_body(self) -> None:
-        self.body, self.expect_100_continue = None, False
-        if not self.whole:
-            asked = dict(self.watched)
-            length = asked.get(b"content-length")
-            self.body = Chunked() if length is None else Measured(int(length))
-            self.expect_100_continue = asked.get(b"expect", b"").lower() == b"100-continue"
 
     def _scope(self) -> dict[str, Any]:
         line: Any = self.line
@@ -264,12 +261,6 @@ class StrictProtocol(HttpToolsProtocol):
         except HeadersTooLarge as error:
             self._refuse(error)
         return data[start:]
-
-    async def send_continue(self) -> None:
-        """Let a client that asked send its body: somebody reads it. A refusal before that spares it the sending."""
-        if self.expect_100_continue and self.cycle is not None and self.cycle.is_answerable:
-            self.expect_100_continue = False
-            self.transport.write(STATUS_LINE[100] + b"\r\n")
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -341,6 +332,11 @@ class StrictProtocol(HttpToolsProtocol):
         transport = self.transport
         self._let_go()
         WebsocketProtocol(self.app, transport, self.config.connections, self.server_state).begin(scope, behind)
+
+
+def _body_of(asked: dict[bytes, bytes]) -> Measured | Chunked:
+    length = asked.get(b"content-length")
+    return Chunked() if length is None else Measured(int(length))
 
 
 def _too_large(head: bytes) -> AppError:
