@@ -26,7 +26,11 @@ class HttpConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = self._create_request_from_scope(send)
-        async with Listening(lambda: contained(self.handle_messages(request, receive))):
+
+        async def listen() -> None:  # one coroutine: a second one inside would be left over by an early cancellation
+            await contained(self.handle_messages(request, receive))
+
+        async with Listening(listen):
             await contained(self.handle_request(request, send))
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
