@@ -17,7 +17,7 @@ from app.core.errors import Unauthorized
 from app.core.resources import Resources
 from app.features.identity import csrf
 from app.features.identity.cookies import session_cookie
-from app.features.identity.models import Proof, Visitor
+from app.features.identity.models import Proof
 from app.features.identity.service import external, keys, sessions, tokens
 from app.features.identity.visitors import visitor_of
 from app.web import Caller
@@ -35,7 +35,7 @@ async def authenticate(incoming: Request | Websocket, resources: Resources) -> C
     """None without credentials; raises `Unauthorized` for bad ones and `CsrfRefused`."""
     given = incoming.headers.getlist("Authorization")
     if given:
-        return await _bearer(_token(given), resources, visitor_of(incoming))
+        return await _bearer(_token(given), resources, incoming)
     cookie = session_cookie(incoming)
     if cookie is None:
         return None
@@ -60,11 +60,11 @@ async def _holding(proof: Proof, resources: Resources, ids: Sequence[UUID]) -> C
     return await HOLDING[proof](resources.database, ids)
 
 
-async def _bearer(token: str, resources: Resources, visitor: Visitor) -> Caller:
+async def _bearer(token: str, resources: Resources, incoming: Request | Websocket) -> Caller:
     if keys.is_key(token):
         return await keys.caller_of(resources, token)
     if external.is_external(resources, token):
-        return await external.caller_of(resources, token, visitor)
+        return await external.caller_of(resources, token, visitor_of(incoming))
     return await tokens.caller_of(resources, token)
 
 
