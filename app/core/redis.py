@@ -14,6 +14,7 @@ import structlog
 from app.core.clock import Clock
 from app.core.errors import ServiceUnavailable
 from app.core.probe import Probe
+from app.core.redis_line import Lines
 from app.core.settings.sections import Redis as RedisSettings
 
 if TYPE_CHECKING:  # imported when a client is made: it costs 0.1 s of every start, also of commands without Redis
@@ -58,9 +59,9 @@ class Redis:
         self.settings = settings
         self.is_up = True
         self._observer = observer or NoObserver()
-        self._client = _client(settings, connections=settings.pool_max)
-        self._run: Callable[..., Awaitable[Value]] = self._client.execute_command
-        self._pinger = _client(settings, connections=1)
+        self._lines = Lines(lambda: _connected(settings), most=settings.pool_max)
+        self._pinger = _client(settings)
+        self._shape = self._pinger.response_callbacks  # True for OK, and the like
         self._ping: Callable[..., Awaitable[Value]] = self._pinger.execute_command
         self._on_trouble: list[Callable[[], None]] = []
 
@@ -75,17 +76,20 @@ class Redis:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self.settings.timeout):
-                answer = await self._run(command, *arguments)
+                answer = await self._lines.run(command, *arguments)
         except Exception as error:
             raise self._failed(command, error, time.perf_counter() - started) from error
         self._observer.commanded(command, "ok", time.perf_counter() - started)
-        return answer
+        shape = self._shape.get(command)
+        return answer if shape is None else shape(answer)
 
     def _failed(self, command: str, error: Exception, seconds: float) -> Exception:
         unavailable = _is_trouble(error)
         self._observer.commanded(command, "unavailable" if unavailable else "error", seconds)
         if not unavailable:
             return error
+        if isinstance(error, TimeoutError):
+            self._lines.give_up()
         self._trip(error)
         return RedisUnavailable(retry_after=RETRY_AFTER)
 
@@ -110,7 +114,7 @@ class Redis:
         self._on_trouble.append(call)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._lines.close()
         await self._pinger.aclose()
 
 
@@ -132,8 +136,8 @@ def redis_probe(redis: Redis, *, clock: Clock | None = None) -> Probe:
     return probe
 
 
-def _client(settings: RedisSettings, *, connections: int) -> Client:
-    """No retries and no greeting beyond AUTH: both would spend a deadline that is short on purpose."""
+def _client(settings: RedisSettings) -> Client:
+    """For pings. No retries and no greeting beyond AUTH: both would spend a deadline that is short on purpose."""
     with _without_opentelemetry():
         from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415  (see the top)
         from redis.asyncio import Redis as Client  # noqa: PLC0415
@@ -143,7 +147,7 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
     limit = max(PROBE_TIMEOUT, settings.timeout)
     pool = BlockingConnectionPool.from_url(
         settings.url.reveal(),
-        max_connections=connections,
+        max_connections=1,
         timeout=limit,
         # None: each command has a deadline here. The library's own are `asyncio.wait_for`, which loses a cancellation
         # now and then before Python 3.12.
@@ -156,10 +160,20 @@ def _client(settings: RedisSettings, *, connections: int) -> Client:
     return Client.from_pool(pool)
 
 
-def bare_connection(settings: RedisSettings) -> AbstractConnection:
+async def _connected(settings: RedisSettings) -> AbstractConnection:
+    connection = bare_connection(settings, protocol=2)
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]  # has no types
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+def bare_connection(settings: RedisSettings, *, protocol: int = 3) -> AbstractConnection:
     """One connection, not opened yet, for whoever must know when it is lost: nothing is retried or opened again.
 
-    It speaks RESP3, so that what is published and what is answered come in one order. Limits of time are the caller's:
+    With RESP3, what is published and what is answered come in one order. Limits of time are the caller's:
     the library's own are `asyncio.wait_for`, which loses a cancellation now and then before Python 3.12.
     """
     with _without_opentelemetry():
@@ -172,7 +186,7 @@ def bare_connection(settings: RedisSettings) -> AbstractConnection:
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),
-        "protocol": 3,
+        "protocol": protocol,
         "driver_info": None,
     }
     kind: type[AbstractConnection] = options.pop("connection_class", Connection)

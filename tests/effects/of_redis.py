@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.core.redis import RedisUnavailable, open_redis, redis_probe
+from app.core.redis_line import DEPTH
 from tests.core.running import running
 from tests.effects.case import Trial, Values, limits, shows
 from tests.harness.proxy import Proxy, open_proxy
@@ -41,10 +42,11 @@ async def a_command_waits_for_a_silent_redis(trial: Trial) -> None:
 
 
 @shows("redis.pool_max", {"2": 2, "5": 5})
-async def connections_that_eight_commands_open(trial: Trial) -> int:
+async def connections_that_many_commands_open(trial: Trial) -> int:
     async with _proxy(trial) as proxy:
         async with open_redis(trial.settings(_through(trial, proxy), "redis.timeout=30").redis) as redis:
-            await asyncio.gather(*(redis.execute("PING") for _ in range(8)))
+            # They wait, so that the connections that are open have enough to do.
+            await asyncio.gather(*(redis.execute("BLPOP", "nothing", 0.02) for _ in range(6 * DEPTH)))
         return proxy.accepted
 
 
