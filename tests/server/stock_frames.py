@@ -1,4 +1,4 @@
-"""The stock stack, for controls: sockets on Quart and Hypercorn alone. `python -m tests.server.stock_frames`.
+"""The stock stack, for controls: sockets on Quart and a server alone. `python -m tests.server.stock_frames SERVER`.
 
 Writes its port once it listens.
 """
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import uvicorn
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart, websocket
@@ -38,14 +39,29 @@ async def fail() -> None:
     raise RuntimeError(await websocket.receive())
 
 
-async def main() -> None:
+MESSAGE_LIMIT = 65536  # bytes
+
+
+async def on_hypercorn(listener: socket.socket) -> None:
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.websocket_max_message_size = MESSAGE_LIMIT
+    await serve(app, config)
+
+
+async def on_uvicorn(listener: socket.socket) -> None:
+    config = uvicorn.Config(app, ws="wsproto", ws_max_size=MESSAGE_LIMIT, log_level="critical")
+    await uvicorn.Server(config).serve([listener])
+
+
+SERVERS = {"hypercorn": on_hypercorn, "uvicorn": on_uvicorn}
+
+
+async def main(server: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.websocket_max_message_size = 65536
-    await serve(app, config)
+    await SERVERS[server](listener)
 
 
 @dataclass(frozen=True)
@@ -55,10 +71,10 @@ class Stock:
 
 
 @asynccontextmanager
-async def stock_server() -> AsyncIterator[Stock]:
-    """Run it in a process of its own."""
+async def stock_server(server: str = "hypercorn") -> AsyncIterator[Stock]:
+    """Run it in a process of its own; `server` is one of `SERVERS`."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.server.stock_frames"),
+        *(sys.executable, "-m", "tests.server.stock_frames", server),
         cwd=PROJECT_ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -73,4 +89,4 @@ async def stock_server() -> AsyncIterator[Stock]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1]))

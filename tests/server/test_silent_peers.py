@@ -71,10 +71,10 @@ async def _peer_process(url: str, host: Host | None = None) -> AsyncIterator[asy
 
 
 @asynccontextmanager
-async def stock(address: str) -> AsyncIterator[tuple[int, str]]:
-    """Process id and URL."""
+async def stock(address: str, server: str = "hypercorn") -> AsyncIterator[tuple[int, str]]:
+    """Process id and URL; `server` is one of `stock_sockets.SERVERS`."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.server.stock_sockets", address),
+        *(sys.executable, "-m", "tests.server.stock_sockets", address, server),
         cwd=PROJECT_ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server.socket_peers import Peer, connect, leave, open_peers
 from tests.server.starved import watch_starved
+from tests.server.stock_sockets import SERVERS
 from tests.server.test_silent_peers import connected, held_at_rest, held_by, nothing_left, stock
 
 # Thousands of sockets: one such test at a time, or each would see the others' load.
@@ -71,9 +72,13 @@ async def test_stalled_readers_are_dropped_and_felt_by_nobody(
     leave(stalled)
 
 
-async def test_stock_keeps_stalled_readers() -> None:
-    """Control (H10): its handler is stuck in `send`, and so is its connection."""
-    async with stock("127.0.0.1") as (pid, url):
+@pytest.mark.parametrize("server", SERVERS)
+async def test_stock_keeps_stalled_readers(server: str) -> None:
+    """Control (H10): its handler is stuck in `send`, and so is its connection.
+
+    On uvicorn, too, which gives up who answers no ping: but then it waits for what was written to be taken.
+    """
+    async with stock("127.0.0.1", server) as (pid, url):
         stalled = [await connect(url, "/test/flood", receive_buffer=TIGHT) for _ in range(STALLED)]
         await asyncio.gather(*(peer.answered.wait() for peer in stalled))
         for peer in stalled:

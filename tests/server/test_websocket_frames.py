@@ -141,6 +141,15 @@ async def test_control_the_stock_stack_says_nothing_of_most_of_them() -> None:
     assert not [name for name in right if name.startswith(("a frame", "a message", "a flood"))]
 
 
+async def test_control_stock_uvicorn_answers_frames_without_an_end() -> None:
+    async with stock_server("uvicorn") as stock:
+        ends = {name: await _end_on_stock(stock.url, sent) for name, (sent, _) in FLOODS.items()}
+        end = await _play(stock.url, "/test/echo", goodbye())
+
+    assert ends == dict.fromkeys(FLOODS)
+    assert end.code == 1000
+
+
 async def _end_on_stock(url: str, sent: bytes) -> int | None:
     try:
         async with asyncio.timeout(1):

@@ -20,7 +20,8 @@ ASKED = [
     *((b"upgrade", b"websocket"), (b"connection", b"keep-alive, Upgrade"), (b"sec-websocket-version", b"13")),
     *((b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="), (b"sec-websocket-protocol", b"chat, talk")),
 ]
-Receive, Send = Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 

@@ -14,7 +14,7 @@ from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server.raw_socket import BINARY, TEXT, End, RawSocket, frame, raw_socket
-from tests.server.stock_frames import stock_server
+from tests.server.stock_frames import SERVERS, stock_server
 
 # Thousands of sockets: one such test at a time, or each would see the others' load.
 pytestmark = pytest.mark.xdist_group("crowds")
@@ -102,9 +102,10 @@ async def test_fifty_bombs_are_not_inflated(app_process: StartApp, figure: Calla
     assert grown() <= MOST
 
 
-async def test_control_one_bomb_goes_off_in_the_stock_stack() -> None:
+@pytest.mark.parametrize("server", SERVERS)
+async def test_control_one_bomb_goes_off_in_the_stock_stack(server: str) -> None:
     async with (
-        stock_server() as stock,
+        stock_server(server) as stock,
         _watched(stock.pid) as grown,
         raw_socket(stock.url, "/test/echo", DEFLATE) as socket,
     ):
