@@ -11,31 +11,30 @@ from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from app.core.errors import AppError, BadRequest, HeadersTooLarge, NotImplementedHere, UriTooLong
+from app.core.errors import AppError, BadRequest, HeadersTooLarge, UriTooLong
 from app.core.scope_state import ABORT
 from app.server.answers import refusal
 from app.server.engine import FIRST_REQUEST, HEAD, LINGER, MOST_DROPPED, reset
-from app.server.heads import MOST_INCOMPLETE, WATCHED, problem
+from app.server.heads import MOST_INCOMPLETE
 from app.server.on_uvicorn.bodies import Chunked, Measured
 from app.server.on_uvicorn.config import EngineConfig
 from app.server.on_uvicorn.cycle import Cycle
 from app.server.on_uvicorn.deadline import Deadline
 from app.server.on_uvicorn.outlet import Outlet
-from app.server.on_uvicorn.request_line import END, UPGRADE_HERE, RequestLine, is_coded_otherwise, read_line
+from app.server.on_uvicorn.request import RequestReader
+from app.server.on_uvicorn.request_line import END
 from app.server.on_uvicorn.websocket import WebsocketProtocol
 from app.web.heads import MOST_TARGET
 
 READ = 32 * 1024  # bytes of a body that wait for the application, beside the part that was read last
-WATCHED_HERE = WATCHED | {b"host", b"expect", UPGRADE_HERE}
 
 
-class StrictProtocol(HttpToolsProtocol):
+class StrictProtocol(RequestReader):
     """One connection, with our words, our limits and our times. Requests are read one after the other.
 
     uvicorn's own parses whatever has come, and answers what cannot be parsed before the requests that stand before it.
@@ -54,14 +53,9 @@ class StrictProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.deadline = Deadline(self.loop, self._on_deadline)
-        self.line: RequestLine | None = None
-        self.body: Measured | Chunked | None = None  # while some of it is to come
-        self.watched: list[tuple[bytes, bytes]] = []
         self.unread = b""  # heads, and what is behind them
         self.fresh = True  # no request has come yet
         self.begun = True  # some of a head has come; for a new connection time runs from the start
-        self.whole = False  # nothing more of this request will come
-        self.persists = False
         self.over = False  # the last answer is given
         self.dropped = 0  # bytes
 
@@ -112,25 +106,6 @@ class StrictProtocol(HttpToolsProtocol):
 
     # What llhttp calls.
 
-    def on_message_begin(self) -> None:
-        self.headers, self.watched = [], []
-        self.whole = False
-
-    def on_url(self, url: bytes) -> None:
-        """Of a line that is not the client's."""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.body is not None:
-            return  # a trailer, which pretends to be of the head
-        name = name.lower()
-        if name in WATCHED_HERE:
-            name = b"upgrade" if name == UPGRADE_HERE else name
-            self.watched.append((name, value))
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self.persists = self.parser.should_keep_alive()
-
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
         if cycle is None or self.body is None:
@@ -160,12 +135,14 @@ class StrictProtocol(HttpToolsProtocol):
             self._refuse(_too_large(self.unread))
         else:
             head, self.unread = self.unread[:end], self.unread[end:]
-            if error := self._parse(head):
+            if error := self.read(head):
                 self._refuse(error)
-            elif self.wants_websocket:
+            elif not self.wants_websocket:
+                self._begin()
+            elif self.whole:
                 self._upgrade()
             else:
-                self._begin()
+                self._refuse(BadRequest("A handshake has no body."))
 
     def _wait_for_head(self, begun: bytes) -> None:
         if begun[0] <= ord(" ") or begun.count(b"\n") != begun.count(b"\r\n"):
@@ -176,49 +153,19 @@ class StrictProtocol(HttpToolsProtocol):
             self.begun = True
             self.deadline.within(HEAD)
 
-    def _parse(self, head: bytes) -> AppError | None:
-        """What is wrong with it."""
-        read = read_line(head)
-        if read is None:
-            return BadRequest()
-        self.line, for_llhttp = read
-        try:
-            self.parser.feed_data(for_llhttp)
-        except httptools.HttpParserError:
-            return NotImplementedHere() if is_coded_otherwise(for_llhttp) else BadRequest()
-        names = [name for name, _ in self.watched]
-        if b"transfer-encoding" in names and is_coded_otherwise(for_llhttp):
-            return NotImplementedHere()
-        hosts = names.count(b"host")
-        if hosts > 1 or (not hosts and self.line.version == b"1.1"):
-            return BadRequest("A request names one host.")
-        sentence = problem(self.line.method, self.line.version, self.watched)
-        return BadRequest(sentence) if sentence else None
-
-    @property
-    def wants_websocket(self) -> bool:
-        asked = dict(self.watched)
-        return (
-            asked.get(b"upgrade", b"").lower() == b"websocket"
-            and b"upgrade" in (token.strip().lower() for token in asked.get(b"connection", b"").split(b","))
-            and self.line is not None
-            and self.line.method == b"GET"
-        )
-
     # A request.
 
     def _begin(self) -> None:
         self.deadline.lift()
         self.fresh = self.begun = False
-        asked = dict(self.watched)
-        self.body = None if self.whole else _body_of(asked)
-        scope = self._scope()
+        self.body = self.body_ahead()
+        scope = self.scope_of()
         self.cycle = cycle = Cycle(
             self,
             scope,
             keep_alive=self.persists and scope["http_version"] == "1.1" and not self.config.stopping,
             whole=self.whole,
-            expects=not self.whole and asked.get(b"expect", b"").lower() == b"100-continue",
+            expects=self.body is not None and self.asks_before_body,
         )
         # Not in the context of whoever was answered before, in which the loop may have called.
         task = self.loop.create_task(cycle.run_asgi(self.app), context=Context())
@@ -228,25 +175,6 @@ class StrictProtocol(HttpToolsProtocol):
             data, self.unread = self.unread, b""
             rest = self._read_body(self.body, data)
             self.unread = b"" if self.over else rest
-
-    def _scope(self) -> dict[str, Any]:
-        line: Any = self.line
-        path, _, query = line.target.partition(b"?")
-        return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": line.version.decode(),
-            "server": self.server,
-            "client": self.client,
-            "scheme": "http",
-            "method": line.method.decode(),
-            "root_path": self.root_path,
-            "path": unquote(path.decode()) if b"%" in path else path.decode(),
-            "raw_path": path,
-            "query_string": query,
-            "headers": self.headers,
-            "state": self.app_state.copy(),
-        }
 
     def _read_body(self, body: Measured | Chunked, data: bytes) -> bytes:
         """What of `data` stands behind the body."""
@@ -326,17 +254,12 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _upgrade(self) -> None:
         """Hand the connection over to a WebSocket."""
-        scope, behind = self._scope(), self.unread
+        scope, behind = self.scope_of(), self.unread
         self.server_state.connections.discard(self)
         self.parser = None  # type: ignore[assignment]  # as `connection_lost` does
         transport = self.transport
         self._let_go()
         WebsocketProtocol(self.app, transport, self.config.connections, self.server_state).begin(scope, behind)
-
-
-def _body_of(asked: dict[bytes, bytes]) -> Measured | Chunked:
-    length = asked.get(b"content-length")
-    return Chunked() if length is None else Measured(int(length))
 
 
 def _too_large(head: bytes) -> AppError:
