@@ -59,6 +59,37 @@ async def close_pool(database: databases.Database, *, within: float) -> None:
         database.is_connected = False
 
 
+async def take_free(pool: RawPool) -> RawConnection | None:
+    """One that is open and free, at once and without the layers of `acquire`; None where it takes any waiting."""
+    free = pool._queue  # noqa: SLF001
+    if free.empty() or pool.is_closing():
+        return None
+    holder = free.get_nowait()
+    if not holder.is_connected() or holder._generation != pool._generation:  # noqa: SLF001
+        free.put_nowait(holder)
+        return None
+    return await holder.acquire()
+
+
+async def give_back(pool: RawPool, raw: RawConnection, *, within: float) -> None:
+    """As `release`, but without a task of its own where there is nothing to be waited for, and so nothing to shield."""
+    if is_gone(raw) or not _is_clean(raw):
+        await pool.release(raw, timeout=within)
+        return
+    raw._con._on_release()  # noqa: SLF001
+    await raw._holder.release(within)  # noqa: SLF001
+
+
+def _is_clean(raw: RawConnection) -> bool:
+    """Whether it can be given to the next one as it is."""
+    connection, holder = raw._con, raw._holder  # noqa: SLF001
+    protocol = connection._protocol  # noqa: SLF001
+    if connection.has_traces or protocol.is_in_transaction() or protocol._is_cancelling():  # noqa: SLF001
+        return False
+    used_up = protocol.queries_count >= holder._max_queries  # noqa: SLF001
+    return not used_up and holder._generation == holder._pool._generation  # noqa: SLF001
+
+
 def is_gone(raw: RawConnection) -> bool:
     """Whether the connection was closed, by either side, or has already been handed back."""
     try:

@@ -8,7 +8,7 @@ import time
 import asyncpg
 import structlog
 
-from app.core.database.driver import RawConnection, drop, is_gone
+from app.core.database.driver import RawConnection, drop, give_back, is_gone, take_free
 from app.core.database.errors import AcquireTimeout
 from app.core.database.stats import DatabaseObserver, PoolStats
 from app.core.database.trouble import trouble
@@ -33,6 +33,9 @@ class Slots:
 
     async def acquire(self) -> RawConnection:
         """Raises `AcquireTimeout`, or `ConnectionTrouble` where a new connection can't be opened."""
+        if not self._waiting and (free := await take_free(self._pool)):  # nobody is overtaken
+            self._count(0.0)
+            return free
         ticket, started = object(), time.monotonic()
         self._waiting[ticket] = started
         try:
@@ -64,7 +67,10 @@ class Slots:
         """Never raises for the connection's own sake: one that can't be reset in time is thrown away."""
         gone = is_gone(raw)
         try:
-            await self._pool.release(raw, timeout=SETTLE_TIMEOUT)
+            if self._waiting:  # by the way that lets the loop turn: else this task could take it again, for ever
+                await self._pool.release(raw, timeout=SETTLE_TIMEOUT)
+            else:
+                await give_back(self._pool, raw, within=SETTLE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  (the caller's result is not harmed by a connection that is lost)
             gone = True
             log.warning("connection_discarded", error=type(error).__name__)

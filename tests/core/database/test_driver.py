@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,7 @@ import databases.backends.postgres
 import pytest
 
 from app.core.database import Database
-from app.core.database.driver import SessionConnection, is_gone, pool_of
+from app.core.database.driver import RawConnection, SessionConnection, give_back, is_gone, pool_of, take_free
 from tests.harness.settings import TestSettings
 
 
@@ -69,6 +70,78 @@ async def test_a_pooled_connection_asks_us_what_to_reset(db: Database) -> None:
         connection.raw.mark()
         assert "UNLISTEN" in connection.raw.get_reset_query()
         assert connection.raw.has_traces is False
+
+
+def at_once(running: Coroutine[Any, Any, Any]) -> Any:
+    """What it gives, if it waits for nothing."""
+    with pytest.raises(StopIteration) as ended:
+        running.send(None)
+    return ended.value.value
+
+
+async def test_a_free_connection_is_taken_and_given_back_without_waiting(db: Database) -> None:
+    pool = pool_of(db)
+    size, idle = pool.get_size(), pool.get_idle_size()
+
+    raw = at_once(take_free(pool))
+    during = pool.get_idle_size()
+    answer = await raw.fetchval("SELECT 1")
+    at_once(give_back(pool, raw, within=1))
+
+    assert (during, answer) == (idle - 1, 1)
+    assert (pool.get_size(), pool.get_idle_size()) == (size, idle)
+    assert is_gone(raw)
+    assert await db.fetch_val("SELECT 1") == 1
+
+
+async def test_where_none_is_free_and_open_the_pool_itself_is_asked(db: Database) -> None:
+    pool = pool_of(db)
+    taken = []
+
+    while raw := at_once(take_free(pool)):
+        taken.append(raw)
+    opened = await db.fetch_val("SELECT 1")  # by the way that opens one
+    for each in taken:
+        await give_back(pool, each, within=1)
+
+    assert len(taken) == pool.get_min_size()
+    assert opened == 1
+
+
+async def _cut(raw: RawConnection) -> None:
+    raw.terminate()
+
+
+async def _begin(raw: RawConnection) -> None:
+    await raw.execute("BEGIN")
+
+
+async def _mark(raw: RawConnection) -> None:
+    await raw.execute("SET application_name = 'left over'")
+    raw.mark()
+
+
+@pytest.mark.parametrize("leave", [_cut, _begin, _mark])
+async def test_what_is_not_clean_goes_back_the_pools_own_way(
+    db: Database, leave: Callable[[RawConnection], Awaitable[None]]
+) -> None:
+    pool = pool_of(db)
+    raw = await take_free(pool)
+    await leave(raw)
+
+    await give_back(pool, raw, within=1)
+
+    async with db.connection() as connection:
+        left = await connection.fetch_val("SELECT current_setting('application_name')")
+        assert left != "left over"
+        assert not connection.raw.is_in_transaction()
+
+
+async def test_a_closed_pool_has_none_free(db: Database) -> None:
+    pool = pool_of(db)
+    await db.disconnect()
+
+    assert at_once(take_free(pool)) is None
 
 
 async def test_a_password_may_be_a_function(settings: TestSettings) -> None:

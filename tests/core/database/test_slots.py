@@ -56,6 +56,28 @@ async def test_a_task_holds_one_connection_however_often_it_asks(small: Database
     assert small.stats().idle == 1
 
 
+async def test_whoever_takes_it_again_at_once_lets_those_who_wait_go_first(small: Database) -> None:
+    turns = 0
+
+    async def greedy() -> None:
+        nonlocal turns
+        while turns < 100:
+            async with small.connection() as connection:
+                await connection.fetch_val("SELECT 1")
+            turns += 1
+
+    async def modest() -> int:
+        await small.fetch_val("SELECT 1")
+        return turns
+
+    first = asyncio.create_task(greedy())
+    await asyncio.sleep(0)
+    waited = await modest()
+    await first
+
+    assert waited < 10
+
+
 async def test_a_lost_connection_is_counted_and_replaced(small: Database) -> None:
     async with small.connection() as connection:
         connection.raw.terminate()
