@@ -41,6 +41,9 @@ class Handshake:
             and asked.get(b"sec-websocket-version") == VERSION
             and asked.get(b"upgrade", b"").lower() == b"websocket"
             and "upgrade" in (token.lower() for token in _list(asked.get(b"connection")))
+            # Behind the head stand frames; a proxy would take the first of them for the body.
+            and asked.get(b"content-length", b"0") == b"0"
+            and b"transfer-encoding" not in asked
         )
 
     def is_valid(self) -> bool:

@@ -53,6 +53,9 @@ HANDSHAKES: dict[str, tuple[tuple[str, ...], int]] = {
     "with protocols of garbage": ((KEY, VERSION, "Sec-WebSocket-Protocol: ,,x y"), 101),
     "with a hundred headers more": ((KEY, VERSION, *["X: y"] * 100), 431),
     "with a header of 17 KiB": ((KEY, VERSION, "X: " + "y" * 17_000), 431),
+    "with a body to come": ((KEY, VERSION, "Content-Length: 5"), 400),
+    "with a body in chunks to come": ((KEY, VERSION, "Transfer-Encoding: chunked"), 400),
+    "with a body of nothing": ((KEY, VERSION, "Content-Length: 0"), 101),
     "with a length and chunks": ((KEY, VERSION, "Content-Length: 5", "Transfer-Encoding: chunked"), 400),
 }
 

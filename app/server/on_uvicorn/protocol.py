@@ -137,12 +137,10 @@ class StrictProtocol(RequestReader):
             head, self.unread = self.unread[:end], self.unread[end:]
             if error := self.read(head):
                 self._refuse(error)
-            elif not self.wants_websocket:
-                self._begin()
-            elif self.whole:
+            elif self.wants_websocket:
                 self._upgrade()
             else:
-                self._refuse(BadRequest("A handshake has no body."))
+                self._begin()
 
     def _wait_for_head(self, begun: bytes) -> None:
         if begun[0] <= ord(" ") or begun.count(b"\n") != begun.count(b"\r\n"):
