@@ -51,6 +51,17 @@ PARTS ?=
 bench-http: install .local/bench/.installed ## Measure HTTP beside five others (REPEATS=5 SECONDS=5 ONLY=plinth,fastapi PARTS=live,a,b,c)
 	@$(BIN)/python -m bench.http --repeats=$(REPEATS) --seconds=$(SECONDS) --only=$(ONLY) --parts=$(PARTS)
 
+.PHONY: bench-profile
+ENGINE ?=
+bench-profile: install .local/bench-profile/.installed ## Show where the CPU of a request goes, by layers (as root; ENGINE=uvicorn SECONDS=10)
+	@$(BIN)/python -m bench.profile --seconds=$(SECONDS) $(ENGINE)
+
+.local/bench-profile/.installed: bench/profile-requirements.txt
+	@echo "Installing the profiler into .local/bench-profile (once)"
+	@$(PYTHON) -m venv .local/bench-profile
+	@.local/bench-profile/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/profile-requirements.txt
+	@touch $@
+
 .PHONY: bench-sockets
 CLIENTS ?= 1000
 ROUNDS ?= 5
@@ -89,6 +100,7 @@ lock: install ## Compile pyproject.toml, and what the bench needs, into hash-pin
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package plinth -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header bench/requirements.in -o bench/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header bench/tasks-requirements.in -o bench/tasks-requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header bench/profile-requirements.in -o bench/profile-requirements.txt
 
 clean: ## Remove .venv, caches and the data in .local/
 	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
