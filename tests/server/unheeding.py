@@ -9,7 +9,7 @@ from tests.harness.fault_routes import feature
 __all__ = ["feature"]
 
 
-def write_on(_: FlowControl) -> None: ...
+def write_on(self: FlowControl) -> None: ...
 
 
 FlowControl.pause_writing = write_on  # type: ignore[method-assign]  # in the process of one test
