@@ -93,7 +93,7 @@ async def _answering(contestant: Contestant, server: Server, process: asyncio.su
 
 
 async def _is_live(url: str) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=START_LIMIT) as client:
         with contextlib.suppress(httpx.TransportError):
             return (await client.get(f"{url}/health/live")).is_success
     return False

@@ -32,7 +32,7 @@ class Differs(Exception):
 
 def client_of(url: str) -> httpx.AsyncClient:
     """With a connection for each request: some servers hang up after an error, and not at once."""
-    return httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_keepalive_connections=0))
+    return httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_keepalive_connections=0), timeout=30)
 
 
 class Verification:
