@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -59,7 +58,7 @@ class Redis:
         self.settings = settings
         self.is_up = True
         self._observer = observer or NoObserver()
-        self._lines = Lines(lambda: _connected(settings), most=settings.pool_max)
+        self._lines = Lines(lambda: _connected(settings), most=settings.pool_max, timeout=settings.timeout)
         self._pinger = _client(settings)
         self._shape = self._pinger.response_callbacks  # True for OK, and the like
         self._ping: Callable[..., Awaitable[Value]] = self._pinger.execute_command
@@ -75,8 +74,7 @@ class Redis:
             raise RedisUnavailable(retry_after=RETRY_AFTER)
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self.settings.timeout):
-                answer = await self._lines.run(command, *arguments)
+            answer = await self._lines.run(command, *arguments)
         except Exception as error:
             raise self._failed(command, error, time.perf_counter() - started) from error
         self._observer.commanded(command, "ok", time.perf_counter() - started)
@@ -88,8 +86,6 @@ class Redis:
         self._observer.commanded(command, "unavailable" if unavailable else "error", seconds)
         if not unavailable:
             return error
-        if isinstance(error, TimeoutError):
-            self._lines.give_up()
         self._trip(error)
         return RedisUnavailable(retry_after=RETRY_AFTER)
 

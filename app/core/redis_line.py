@@ -19,41 +19,64 @@ Value = Any
 Argument = bytes | str | float
 
 DEPTH = 32  # commands that wait on one connection before another one is opened
+# Turns of the loop from the moment at which a command's time is over: so many until what has come meanwhile is read.
+TURNS = 3
 
 
 class LineLost(ConnectionError):
-    """The connection to Redis was lost, or given up."""
+    """The connection to Redis was lost."""
 
 
 class Line:
     """One connection, which is open. An answer that nobody waits for any more is read and dropped."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbstractConnection, *, timeout: float) -> None:
+        """`timeout` is in seconds, for each command."""
         self._connection = connection
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[asyncio.Future[Value]] = deque()
+        self._retired = False
         self._reading = asyncio.create_task(self._read(), name="redis line")
 
     @property
     def is_open(self) -> bool:
-        return bool(self._connection.is_connected) and not self._reading.done()
+        """Whether it takes commands."""
+        return not (self._retired or self._reading.done()) and bool(self._connection.is_connected)
 
     @property
     def depth(self) -> int:
         return len(self._waiting)
 
     async def run(self, command: str, *arguments: Argument) -> Value:
-        """Raises `OSError` and what the client library raises, Redis's own errors among it."""
+        """Raises `OSError`, `TimeoutError` among it, and what the client library raises, such as Redis's own errors."""
         packed = self._connection.pack_command(command, *arguments)
         if not self.is_open:  # the library would open it again, and mix up whose turn it is
             raise LineLost
-        answer: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Value] = self._loop.create_future()
+        deadline = self._loop.call_later(self._timeout, self._late, answer, TURNS)
         self._waiting.append(answer)
         try:
             await self._connection.send_packed_command(packed, check_health=False)
-        except BaseException:
+            return await answer
+        finally:
             answer.cancel()
-            raise
-        return await answer
+            deadline.cancel()
+            self._close_if_left()
+
+    def _late(self, answer: asyncio.Future[Value], turns: int) -> None:
+        """A loop that is late itself must not take the time for Redis's: first it reads what has come."""
+        if answer.done():
+            return
+        if turns:
+            self._loop.call_soon(self._late, answer, turns - 1)
+            return
+        self._retired = True  # what is silent is not asked again: the next command opens a new one
+        answer.set_exception(TimeoutError())
+
+    def _close_if_left(self) -> None:
+        if self._retired and all(answer.done() for answer in self._waiting):
+            self._reading.cancel()
 
     async def _read(self) -> None:
         lost: Exception = LineLost()
@@ -90,23 +113,21 @@ class Line:
         self._reading.cancel()
         await asyncio.wait({self._reading})
 
-    def give_up(self) -> None:
-        """Close without waiting for it."""
-        self._reading.cancel()
-
 
 class Lines:
     """At most so many connections, opened when they are needed."""
 
-    def __init__(self, connect: Callable[[], Awaitable[AbstractConnection]], *, most: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[AbstractConnection]], *, most: int, timeout: float) -> None:
+        """`timeout` is in seconds, for opening one and for each command."""
         self._connect = connect
         self._most = most
+        self._timeout = timeout
         self._lines: list[Line] = []
         self._opening = asyncio.Lock()
 
     async def run(self, command: str, *arguments: Argument) -> Value:
         """As `Line.run`; opens a connection where all have much to do."""
-        line = self._quick() or await self._open()
+        line = self._quick() or await self._slow()
         return await line.run(command, *arguments)
 
     def _quick(self) -> Line | None:
@@ -115,21 +136,17 @@ class Lines:
                 return line
         return None
 
-    async def _open(self) -> Line:
-        async with self._opening:  # a crowd needs one more, not one each
-            if line := self._quick():
-                return line
-            self._lines = [line for line in self._lines if line.is_open]
-            if len(self._lines) < self._most:
-                self._lines.append(Line(await self._connect()))
-                return self._lines[-1]
-            return min(self._lines, key=lambda line: line.depth)
+    async def _slow(self) -> Line:
+        async with asyncio.timeout(self._timeout), self._opening:  # a crowd needs one more, not one each
+            return self._quick() or await self._open()
 
-    def give_up(self) -> None:
-        """What was silent is not asked again: the next command opens anew."""
-        lines, self._lines = self._lines, []
-        for line in lines:
-            line.give_up()
+    async def _open(self) -> Line:
+        able = [line for line in self._lines if line.is_open]
+        if len(able) >= self._most:
+            return min(able, key=lambda line: line.depth)
+        opened = Line(await self._connect(), timeout=self._timeout)
+        self._lines = [*(line for line in self._lines if line.depth or line.is_open), opened]
+        return opened
 
     async def close(self) -> None:
         lines, self._lines = self._lines, []

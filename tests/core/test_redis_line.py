@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -39,7 +40,7 @@ def opened(settings: TestSettings) -> Opened:
 
 @pytest.fixture
 async def lines(opened: Opened) -> AsyncIterator[Lines]:
-    made = Lines(opened, most=MOST)
+    made = Lines(opened, most=MOST, timeout=30)
     yield made
     await made.close()
 
@@ -97,14 +98,29 @@ async def test_whoever_waits_on_a_lost_connection_is_told_and_the_next_one_is_ne
     await killer.disconnect()
 
 
-async def test_what_was_silent_is_not_asked_again(lines: Lines, opened: Opened) -> None:
-    await lines.run("PING")
-    waiting = asyncio.create_task(lines.run("BLPOP", "nothing", 0))
-    await asyncio.sleep(0)
+async def test_what_was_silent_is_not_asked_again_and_whoever_waits_there_goes_on(opened: Opened) -> None:
+    lines = Lines(opened, most=MOST, timeout=1)
+    silent = asyncio.create_task(lines.run("BLPOP", "nothing", 1.2))
+    await asyncio.wait({silent}, timeout=0.7)
+    patient = asyncio.create_task(lines.run("ECHO", "behind it"))
 
-    lines.give_up()
+    with pytest.raises(TimeoutError):
+        await silent
 
-    with pytest.raises(LineLost):
-        await waiting
     assert await lines.run("ECHO", "anew") == b"anew"
-    assert [connection.is_connected for connection in opened.connections] == [False, True]
+    assert await patient == b"behind it"
+    assert len(opened.connections) == 2
+    await eventually(lambda: not opened.connections[0].is_connected, within=5)
+    await lines.close()
+
+
+async def test_a_loop_that_is_late_itself_does_not_call_redis_silent(opened: Opened) -> None:
+    lines = Lines(opened, most=MOST, timeout=0.05)
+    await lines.run("PING")
+
+    running = asyncio.create_task(lines.run("ECHO", "long there"))
+    await asyncio.sleep(0)  # it is sent
+    time.sleep(0.3)  # noqa: ASYNC251  (a handler that holds the loop)
+
+    assert await running == b"long there"
+    await lines.close()
