@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import Server, ServerState
 
 from app.server.engine import Connections
-from app.server.on_uvicorn.websocket import BadHeader, WebsocketProtocol
+from app.server.on_uvicorn.opening import BadHeader
+from app.server.on_uvicorn.websocket import WebsocketProtocol
 from tests.server.raw_socket import TEXT, frame
 
 ASKED = [

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import MutableMapping
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE
 from uvicorn.server import ServerState
 
-from app.core.errors import Panic
-from app.core.scope_state import WIRE
-from app.server.answers import KINDS, answer, request_id_of
 from app.server.engine import LINGER, MOST_DROPPED, Asgi, Connections, reset
-from app.server.handshake import Handshake, Headers
+from app.server.on_uvicorn.opening import Opening, Scope
 from app.server.socket import Socket, Unexpected
 from app.sockets.wire import CloseCode
-from app.web.body import CONTINUE
 
 log = logging.getLogger("uvicorn.error")
-
-Scope = MutableMapping[str, Any]
-
-WITHOUT_BODY = {204, 304}
-
-
-class BadHeader(Exception):
-    """The application sends a header that would be another one on the wire."""
 
 
 class WebsocketProtocol(asyncio.Protocol):
     """The handshake as ASGI has it, and the line below a `Socket` once the application has accepted it."""
 
     __slots__ = (
-        *("_app", "_connections", "_dropped", "_handshake", "_is_leaving", "_lingering", "_response", "_room"),
-        *("_scope", "_server", "_transport", "socket"),
+        *("_app", "_connections", "_dropped", "_is_leaving", "_lingering", "_opening", "_room", "_server"),
+        *("_transport", "socket"),
     )
 
     def __init__(self, app: Asgi, transport: asyncio.Transport, connections: Connections, server: ServerState) -> None:
@@ -46,9 +32,7 @@ class WebsocketProtocol(asyncio.Protocol):
         self._connections = connections
         self._server = server
         self.socket = Socket(transport, connections.websocket, connections.wires, self)
-        self._scope: Scope | None = None  # of a handshake that has no answer
-        self._handshake: Handshake | None = None
-        self._response: Any = None  # the head of a refusal, or what has become of it
+        self._opening: Opening | None = None  # until it has its answer
         self._room: asyncio.Event | None = None  # to write more; None where there is some
         self._is_leaving = False
         self._lingering: asyncio.TimerHandle | None = None
@@ -62,13 +46,12 @@ class WebsocketProtocol(asyncio.Protocol):
         self._connections.add(self)
         self._server.connections.add(self)  # type: ignore[arg-type]  # it asks for `shutdown`, and when they have gone
         self._transport.set_protocol(self)
-        handshake = self._handshake = Handshake(scope["headers"], scope["http_version"])
-        self._scope = scope = _of_websocket(scope, handshake, self.socket)
-        if not handshake.is_valid() or early:
-            self._refuse(400)
+        self._opening = opening = Opening(scope, self.socket, self._server)
+        if early or not opening.is_valid:
+            self._refuse(400, opening)
             return
         # Not in the context of whoever was answered before, in which the loop may have called.
-        task = asyncio.get_running_loop().create_task(self._run(scope), context=Context())
+        task = asyncio.get_running_loop().create_task(self._run(opening.scope), context=Context())
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
@@ -86,70 +69,48 @@ class WebsocketProtocol(asyncio.Protocol):
     async def _say(self, message: Any) -> None:  # noqa: ANN401  (one of several kinds of event; None at the end)
         if self.socket.is_accepted:
             await self.socket.say(message)
-        elif self._scope is not None and not self._transport.is_closing():
-            await self._answer(message)
+        elif self._opening is not None and not self._transport.is_closing():
+            await self._answer(message, self._opening)
         elif message is None:
             self._leave()
 
-    async def _answer(self, message: Any) -> None:  # noqa: ANN401  (as above)
-        """To the handshake."""
+    async def _answer(self, message: Any, opening: Opening) -> None:  # noqa: ANN401  (as above)
         kind = message["type"] if message else None
-        if self._response is not None:
-            await self._respond(kind, message)
-        elif kind == "websocket.accept" and self._handshake:
-            self._accept(message, self._handshake)
+        if opening.is_refused:
+            await self._refuse_further(kind, message, opening)
+        elif kind == "websocket.accept":
+            self._accept(message, opening)
         elif kind == "websocket.http.response.start":
-            self._response = message
+            opening.start(message)
         elif kind in {"websocket.close", None}:
-            self._refuse(403 if kind else 500)
+            self._refuse(403 if kind else 500, opening)
         else:
             raise Unexpected(kind)
 
-    def _accept(self, message: Any, handshake: Handshake) -> None:  # noqa: ANN401  (one kind of event)
-        # Raises for a subprotocol that nobody has offered; then the handshake can still be refused.
-        status, headers, frames = handshake.accept(message.get("subprotocol"), message.get("headers") or [])
-        head = self._head(status, headers)
+    def _accept(self, message: Any, opening: Opening) -> None:  # noqa: ANN401  (one kind of event)
+        head, frames = opening.accept(message)
+        self._opening = None
         self.socket.begin(frames)
         self._transport.write(head)
         self.socket.enter()
-        self._scope = self._handshake = None  # would be kept as long as the socket
 
-    async def _respond(self, kind: str | None, message: Any) -> None:  # noqa: ANN401  (one kind of event)
-        """Refuse in the words of the application. The body ends with the connection, whatever its headers say."""
-        if kind is None:
-            reset(self._transport)  # else the part that was sent would pass for the whole
-            return
-        if kind != "websocket.http.response.body":
-            raise Unexpected(kind)
-        if isinstance(self._response, dict):
-            status, headers = int(self._response["status"]), list(self._response["headers"])
-            others = [(name, value) for name, value in headers if name != b"connection"]
-            self._transport.write(self._head(status, [*others, (b"connection", b"close")]))
-            self._response = status
-        if self._response not in WITHOUT_BODY:
-            self._transport.write(bytes(message.get("body", b"")))
-        if message.get("more_body", False):
-            await self.drain()
-        else:
-            self._scope = self._handshake = None
-
-    def _refuse(self, status: int) -> None:
-        """In the words of the server."""
-        error = KINDS.get(status, Panic)()
-        headers, body = answer(error, request_id_of(self._scope))
-        self._transport.write(self._head(error.status, headers) + body)
-        self._scope = self._handshake = None
+    def _refuse(self, status: int, opening: Opening) -> None:
+        self._transport.write(opening.refuse(status))
+        self._opening = None
         self.socket.end(CloseCode.NORMAL)
         self._leave()
 
-    def _head(self, status: int, headers: Headers) -> bytes:
-        """Raises `BadHeader`."""
-        parts = [STATUS_LINE[status]]
-        for name, value in [*self._server.default_headers, *headers]:
-            if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-                raise BadHeader(name.decode("latin1"))
-            parts += [name, b": ", value, b"\r\n"]
-        return b"".join([*parts, b"\r\n"])
+    async def _refuse_further(self, kind: str | None, message: Any, opening: Opening) -> None:  # noqa: ANN401  (as above)
+        if kind is None:
+            reset(self._transport)  # else the part that was sent would pass for the whole
+        elif kind != "websocket.http.response.body":
+            raise Unexpected(kind)
+        else:
+            self._transport.write(opening.part(message))
+            if message.get("more_body", False):
+                await self.drain()
+            else:
+                self._opening = None
 
     # What the socket asks for: `app.server.socket.Line`.
 
@@ -174,8 +135,8 @@ class WebsocketProtocol(asyncio.Protocol):
             self.socket.feed(data)
             if self.socket.is_over:
                 self._leave()
-        elif self._scope is not None and self._response is None:
-            self._refuse(400)
+        elif self._opening is not None and not self._opening.is_refused:
+            self._refuse(400, self._opening)
         else:
             self._drop(len(data))
 
@@ -192,7 +153,7 @@ class WebsocketProtocol(asyncio.Protocol):
         self._server.connections.discard(self)
         self.resume_writing()
         self.socket.lost()
-        self._scope = self._handshake = None
+        self._opening = None
         if self._lingering:
             self._lingering.cancel()
             self._lingering = None  # its context leads back to here
@@ -222,17 +183,3 @@ class WebsocketProtocol(asyncio.Protocol):
         self._dropped += size
         if self._dropped > MOST_DROPPED:
             reset(self._transport)
-
-
-def _of_websocket(http: Scope, handshake: Handshake, wire: Socket) -> Scope:
-    """The scope as ASGI has it for a handshake."""
-    state = {name: value for name, value in http["state"].items() if name != CONTINUE}  # which holds on to HTTP
-    scope = {name: value for name, value in http.items() if name != "method"}
-    return scope | {
-        "type": "websocket",
-        "asgi": {"spec_version": "2.3", "version": "3.0"},
-        "scheme": "wss" if http["scheme"] in {"https", "wss"} else "ws",
-        "state": {**state, WIRE: wire},
-        "subprotocols": handshake.subprotocols,
-        "extensions": {"websocket.http.response": {}},
-    }
