@@ -32,12 +32,20 @@ chaos: install ## Kill workers, relays and PostgreSQL for long, and try many his
 	@PLINTH_LONG=1 $(BIN)/pytest -n 0 $$(grep -l PLINTH_LONG tests/tasks/test_*.py) $(PYTEST_ARGS)
 
 .PHONY: bench bench-report
-BENCH_ENVIRONMENTS := .local/bench/.installed .local/bench-tasks/.installed
+BENCH_ENVIRONMENTS := .local/bench/.installed .local/bench-tasks/.installed .local/bench-shipped/.installed
 bench: install $(BENCH_ENVIRONMENTS) ## Measure everything beside what users would pick instead, for docs/benchmarks.md (about 40 minutes; PARTS="sockets tasks")
 	@$(BIN)/python -m bench $(PARTS)
 
 bench-report: install ## Write docs/benchmarks.md from what was measured last
 	@$(BIN)/python -m bench.report
+
+# The code is the checkout's own; of the package only what says its version is needed.
+.local/bench-shipped/.installed: requirements.txt $(VENV)/.installed
+	@echo "Installing what an image has into .local/bench-shipped (once)"
+	@$(PYTHON) -m venv .local/bench-shipped
+	@.local/bench-shipped/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@cp -R $(VENV)/lib/python*/site-packages/plinth-*.dist-info .local/bench-shipped/lib/python*/site-packages/
+	@touch $@
 
 .PHONY: bench-edge
 bench-edge: install ## Show what the HTTP edge costs a request, layer by layer

@@ -1,7 +1,7 @@
 """How long a process takes from its start to its first 200, and what it holds at idle, beside the ORM stacks.
 
-`python -m bench.startup [ROUNDS]`. Ours is `app serve` in production, started as an image starts it, with its services
-up and its migrations current. Each round starts everybody once, each second round the other way around; one round
+`python -m bench.startup [ROUNDS]`. Ours is `app serve` in production with the packages of an image, its services up
+and its migrations current. Each round starts everybody once, each second round the other way around; one round
 before them fills the caches of Python and of the kernel. Who asks looks once a millisecond, on the same cores.
 """
 
@@ -25,14 +25,15 @@ from bench.http.contestants import Place
 from bench.machine import installed, pinned
 from bench.measures import Measure, Round, progress, series_of, turns
 from bench.names import ENGINES, FASTAPI_ORM, LITESTAR
-from bench.startup_measures import EVENTS, MS, Start, measure
+from bench.startup_measures import EVENTS, MS, NoStart, Start, measure
 from bench.tables import shown
 from tests.harness.services import Way, open_services
 from tests.harness.settings import SECRETS, make_settings
 
 PART = "startup"
 PEERS = (FASTAPI_ORM, LITESTAR)
-PROGRAM = Path(sys.executable).with_name("app")
+# What an image has and no more: where a library of the tests is installed, others find and load it.
+SHIPPED = PROJECT_ROOT / ".local" / "bench-shipped" / "bin" / "python"
 IMPORTS = "import app.cli.serve, app.bootstrap, app.server, app.server.on_{}.engine"
 
 LIVE = Measure("first 200 of /health/live", "live", "ms")
@@ -49,11 +50,11 @@ MEASURES = (
 )
 
 
-def ours(place: Place, engine: str) -> Start:
+def ours(place: Place, engine: str, *, python: Path = SHIPPED) -> Start:
     """The whole product, as shipped."""
     settings = make_settings(place.folder, database_url=place.database_url, redis_url=place.redis_url)
     environ = {**settings.environ, **SECRETS, "APP_ENV": "production", "APP_SERVER__ENGINE": engine}
-    command = (str(PROGRAM), "serve", f"--port={place.port}")
+    command = (str(python), "-m", "app", "serve", f"--port={place.port}")
     return Start(command, _environ(environ), place.port, {"live": "/health/live", "ready": "/health/ready"})
 
 
@@ -80,7 +81,7 @@ async def round_of(name: str, database_url: str, redis_url: str) -> Round:
 async def _imports(engine: str) -> float:
     """Milliseconds of a Python that imports all that a server imports, and ends."""
     began = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", IMPORTS.format(engine), cwd=PROJECT_ROOT)
+    process = await asyncio.create_subprocess_exec(SHIPPED, "-c", IMPORTS.format(engine), cwd=PROJECT_ROOT)
     if await process.wait():
         raise RuntimeError("the imports of a server have failed")
     return (time.perf_counter() - began) * MS
@@ -105,11 +106,14 @@ async def compare(rounds: int) -> dict[str, list[Round]]:
 def main() -> None:
     """Measure, keep the figures, print them."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    if not contestants.PROGRAMS.exists():
-        sys.exit("The peers are not installed: `make bench` brings them.")
+    if not (contestants.PROGRAMS.exists() and SHIPPED.exists()):
+        sys.exit("What is compared is not installed: `make bench PARTS=startup` brings it.")
     configure_logging(parse_levels("warning"), json=False)
     with asyncio.Runner(loop_factory=loop_factory("uvloop")) as runner:
-        found = runner.run(compare(rounds))
+        try:
+            found = runner.run(compare(rounds))
+        except NoStart as error:
+            sys.exit(str(error))
     lock = PROJECT_ROOT / "bench" / "requirements.txt"
     versions = installed("quart", "hypercorn", "uvicorn", "uvloop") | pinned(lock, "fastapi", "litestar", "granian")
     part = Part(PART, series_of(PART, found, MEASURES), versions, {"repeats": str(rounds)})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import psutil
@@ -34,21 +35,41 @@ class Start:
     paths: Mapping[str, str]
 
 
+class NoStart(Exception):
+    """A server has ended, or has not answered in time; with the end of its log."""
+
+
+@dataclass
+class Log:
+    """What a server has said so far: its last lines, and when each event happened first."""
+
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+    events: dict[str, float] = field(default_factory=dict)
+
+    async def read(self, stream: asyncio.StreamReader) -> None:
+        async for line in stream:
+            self.last.append(line.decode(errors="replace"))
+            with suppress(ValueError, KeyError, TypeError):  # not everybody's log is JSON
+                event = json.loads(line)
+                self.events.setdefault(event["event"], datetime.fromisoformat(event["timestamp"]).timestamp())
+
+
 async def measure(start: Start) -> Round:
-    """Milliseconds from the start of the process to the first 200 of each path, and of CPU; MB of all its processes."""
+    """Milliseconds from the start of the process to the first 200 of each path, and of CPU; MB of all its processes.
+
+    Raises `NoStart`.
+    """
     began = time.time()
-    async with _started(start) as (process, events):
-        async with asyncio.timeout(START_LIMIT):
-            when = await asyncio.gather(*(first_answer(start.port, path) for path in start.paths.values()))
+    async with _started(start) as (process, log):
+        when = await _answered(start, process, log)
         spent = cpu_of(process.pid) * MS
         await asyncio.sleep(IDLE)
         found = dict(zip(start.paths, ((at - began) * MS for at in when), strict=True))
-        return {**found, "cpu": spent, **phases(began, events, min(when)), **_memory(process.pid)}
+        return {**found, "cpu": spent, **phases(began, log.events, min(when)), **_memory(process.pid)}
 
 
 @asynccontextmanager
-async def _started(start: Start) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, float]]]:
-    """With what the log has said so far: when each event happened first."""
+async def _started(start: Start) -> AsyncIterator[tuple[asyncio.subprocess.Process, Log]]:
     process = await asyncio.create_subprocess_exec(
         *start.command,
         cwd=PROJECT_ROOT,
@@ -57,21 +78,32 @@ async def _started(start: Start) -> AsyncIterator[tuple[asyncio.subprocess.Proce
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None  # noqa: S101  (told to the type checker: stderr is a pipe)
-    events: dict[str, float] = {}
-    reading = asyncio.create_task(_read(process.stderr, events))
+    log = Log()
+    reading = asyncio.create_task(log.read(process.stderr))
     try:
-        yield process, events
+        yield process, log
     finally:
-        process.terminate()  # some have children, which they end
+        if process.returncode is None:
+            process.terminate()  # some have children, which they end
         await process.wait()
         await reading
 
 
-async def _read(log: asyncio.StreamReader, events: dict[str, float]) -> None:
-    async for line in log:
-        with suppress(ValueError, KeyError, TypeError):  # not everybody's log is JSON
-            event = json.loads(line)
-            events.setdefault(event["event"], datetime.fromisoformat(event["timestamp"]).timestamp())
+async def _answered(start: Start, process: asyncio.subprocess.Process, log: Log) -> list[float]:
+    """When each path was first answered with a 200."""
+    answers: asyncio.Task[list[float]] = asyncio.create_task(_answers(start))
+    ended = asyncio.create_task(process.wait())
+    await asyncio.wait([answers, ended], timeout=START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    if answers.done():
+        return answers.result()
+    answers.cancel()
+    await asyncio.wait({answers})
+    raise NoStart(f"{' '.join(start.command)} does not answer:\n{''.join(log.last)}")
+
+
+async def _answers(start: Start) -> list[float]:
+    return await asyncio.gather(*(first_answer(start.port, path) for path in start.paths.values()))
 
 
 async def first_answer(port: int, path: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from bench.names import ENGINES
 from bench.socket_contestants import plinth
 from bench.socket_measures import push
 from bench.startup import ours
-from bench.startup_measures import EVENTS, first_answer, measure, phases
+from bench.startup_measures import EVENTS, NoStart, Start, first_answer, measure, phases
 from tests.harness.crowd import Crowd
 from tests.harness.settings import TestSettings
 
@@ -30,7 +31,7 @@ async def test_a_start_is_split_into_phases_that_add_up(
 ) -> None:
     place = Place(database_url, redis_url, tmp_path, free_port())
 
-    found = await measure(ours(place, engine))
+    found = await measure(ours(place, engine, python=Path(sys.executable)))
 
     first = min(found["live"], found["ready"])
     assert sum(found[phase] for phase in EVENTS.values()) == pytest.approx(first)
@@ -56,6 +57,13 @@ async def test_an_answer_that_is_no_200_is_not_the_first() -> None:
 
     assert given[-1] == b"200 OK"
     assert len(given) == 3
+
+
+async def test_a_server_that_ends_before_it_answers_is_told_with_its_last_words() -> None:
+    command = (sys.executable, "-c", "raise SystemExit('no such setting')")
+
+    with pytest.raises(NoStart, match="no such setting"):
+        await measure(Start(command, {}, free_port(), {"live": "/health/live"}))
 
 
 def test_a_log_that_does_not_tell_gives_no_phases() -> None:
