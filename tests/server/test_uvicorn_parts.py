@@ -147,8 +147,13 @@ class Written:
     def __init__(self) -> None:
         self.times: list[bytes] = []
 
+    closed = False
+
     def is_closing(self) -> bool:
-        return False
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
 
     def writelines(self, parts: list[bytes]) -> None:
         self.times.append(b"".join(parts))
@@ -167,3 +172,15 @@ async def test_a_head_leaves_with_the_body_behind_it_or_alone_in_the_next_turn()
     outlet.write(b"x" * (MOST_HELD + 1))
 
     assert written.times == [b"headbody", b"head", b"x" * (MOST_HELD + 1)]
+
+
+async def test_an_application_may_end_after_its_connection() -> None:
+    written, ends = Written(), []
+    outlet = Outlet(written, asyncio.get_running_loop(), lambda: ends.append("end"))  # type: ignore[arg-type]  # as above
+
+    outlet.let_go()
+    outlet.close()
+    outlet.write(b"too late")
+    outlet.flush()
+
+    assert (ends, written.times) == ([], [])

@@ -49,5 +49,5 @@ class Outlet:
         return self._transport.is_closing()
 
     def let_go(self) -> None:
-        """The connection has ended, and `close` leads back to here."""
-        del self._close
+        """The connection has ended; what it was given as `close` leads back to here."""
+        self._close = self._transport.close
