@@ -24,6 +24,7 @@ class RequestReader(HttpToolsProtocol):
     whole = False  # nothing more of the request will come
     persists = False  # the client may send another one
     watched: list[tuple[bytes, bytes]]  # headers that decide on something here
+    asked: dict[bytes, bytes]  # the last one of each of them
 
     # What llhttp calls.
 
@@ -58,28 +59,28 @@ class RequestReader(HttpToolsProtocol):
             self.parser.feed_data(for_llhttp)
         except httptools.HttpParserError:
             return NotImplementedHere() if is_coded_otherwise(for_llhttp) else BadRequest()
-        names = [name for name, _ in self.watched]
-        if b"transfer-encoding" in names and is_coded_otherwise(for_llhttp):
+        asked = self.asked = dict(self.watched)
+        if b"transfer-encoding" in asked and is_coded_otherwise(for_llhttp):
             return NotImplementedHere()
-        hosts = names.count(b"host")
-        if hosts > 1 or (not hosts and self.line.version == b"1.1"):
+        if len(asked) < len(self.watched) and [name for name, _ in self.watched].count(b"host") > 1:
             return BadRequest("A request names one host.")
+        if b"host" not in asked and self.line.version == b"1.1":
+            return BadRequest("A request names its host.")
         sentence = problem(self.line.method, self.line.version, self.watched)
         return BadRequest(sentence) if sentence else None
 
     @property
     def wants_websocket(self) -> bool:
-        asked = dict(self.watched)
         return (
-            asked.get(b"upgrade", b"").lower() == b"websocket"
-            and b"upgrade" in (token.strip().lower() for token in asked.get(b"connection", b"").split(b","))
+            self.asked.get(b"upgrade", b"").lower() == b"websocket"
+            and b"upgrade" in (token.strip().lower() for token in self.asked.get(b"connection", b"").split(b","))
             and self.line is not None
             and self.line.method == b"GET"
         )
 
     @property
     def asks_before_body(self) -> bool:
-        return dict(self.watched).get(b"expect", b"").lower() == b"100-continue"
+        return self.asked.get(b"expect", b"").lower() == b"100-continue"
 
     def scope_of(self) -> dict[str, Any]:
         """As of HTTP, whatever the request asks for."""
@@ -105,5 +106,5 @@ class RequestReader(HttpToolsProtocol):
         """What is still to come of the request."""
         if self.whole:
             return None
-        length = dict(self.watched).get(b"content-length")
+        length = self.asked.get(b"content-length")
         return Chunked() if length is None else Measured(int(length))

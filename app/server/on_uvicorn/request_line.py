@@ -7,7 +7,7 @@ line asks for `/`. The headers, and with them where the body ends, are its busin
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 END = b"\r\n\r\n"
 # RFC 9112, 3, as h11 reads it: a token, visible characters, and a version of two digits.
@@ -19,8 +19,7 @@ UPGRADE_HERE = b"x-plinth-upgrade"
 CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([\t\x20-\xff]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestLine:
+class RequestLine(NamedTuple):
     """The first line of a head."""
 
     method: bytes
