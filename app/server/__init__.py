@@ -1,4 +1,4 @@
-"""A process in its role: our listener, Hypercorn, a worker, and a stop that cuts nobody off."""
+"""A process in its role: our listener, an HTTP engine, a worker, and a stop that cuts nobody off."""
 
 from app.server.app import create_app
 from app.server.lifecycle import ServicesFailed, run_server

@@ -22,7 +22,7 @@ from app.web.security_headers import ALWAYS, CONTENT_POLICY, DATA_POLICY
 
 log = structlog.get_logger(__name__)
 
-# What Hypercorn and h11 decide by a number alone.
+# What an engine decides by a number alone.
 KINDS: dict[int, type[AppError]] = {
     400: BadRequest,
     403: Forbidden,

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 OnListening = Callable[[Resources, str], Awaitable[None]]
 Services = Callable[[Settings], AbstractAsyncContextManager[Settings]]
 
-LAST_RESORT = 5.0  # seconds beyond our own deadline after which Hypercorn's own would step in
+LAST_RESORT = 5.0  # seconds beyond our own deadline after which the engine's own would step in
 
 
 class ServicesFailed(Exception):

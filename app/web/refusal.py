@@ -22,7 +22,7 @@ def error_body(error: AppError) -> bytes:
 
 
 def error_headers(error: AppError, body: bytes, *, close: bool) -> list[tuple[bytes, bytes]]:
-    """`close` says that no further request is read from this connection; Hypercorn then keeps that word."""
+    """`close` says that no further request is read from this connection; the server then keeps that word."""
     headers = [JSON, (b"content-length", b"%d" % len(body))]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after))

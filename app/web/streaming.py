@@ -10,7 +10,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 class FairStreams:
     """Let the loop turn between the parts of a streamed body.
 
-    Once a client has gone, Hypercorn takes every further part without waiting: a generator that never waits
+    Once a client has gone, the server takes every further part without waiting: a generator that never waits
     either would then hold the loop, and with it the whole process, until it ends by itself.
     """
 

@@ -70,6 +70,7 @@ async def run(
         interface="asgi3",
         http=StrictProtocol,
         ws="none",
+        loop="none",  # it runs already
         lifespan="on",
         log_config=None,
         access_log=False,
