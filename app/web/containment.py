@@ -7,11 +7,11 @@ was ready; a stream's TimeoutError is swallowed; and SystemExit out of any of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from quart import Quart
+from quart import Quart, Request, Websocket
 from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import request_ctx, websocket_ctx
 from quart.signals import appcontext_tearing_down, request_tearing_down, websocket_tearing_down
@@ -59,22 +59,19 @@ class ContainedQuart(Quart):
         return response
 
     def _after(self, context: Any) -> list[Callable[..., Any]]:  # noqa: ANN401  (the context or its proxy)
-        names = [*context.request.blueprints, None]
-        hooks = [hook for name in names for hook in reversed(self.after_request_funcs[name])]
-        return [*context._after_request_functions, *hooks]  # noqa: SLF001  (as in the method this replaces)
+        own: list[Callable[..., Any]] = context._after_request_functions  # noqa: SLF001  (as in the method this replaces)
+        return [*own, *_hooks(self.after_request_funcs, context.request)]
 
     async def do_teardown_request(
         self, exc: BaseException | None, request_context: RequestContext | None = None
     ) -> None:
-        names = [*(request_context or request_ctx).request.blueprints, None]
-        hooks = [hook for name in names for hook in reversed(self.teardown_request_funcs[name])]
+        hooks = _hooks(self.teardown_request_funcs, (request_context or request_ctx).request)
         await self._tear_down(hooks, request_tearing_down, exc)
 
     async def do_teardown_websocket(
         self, exc: BaseException | None, websocket_context: WebsocketContext | None = None
     ) -> None:
-        names = [*(websocket_context or websocket_ctx).websocket.blueprints, None]
-        hooks = [hook for name in names for hook in reversed(self.teardown_websocket_funcs[name])]
+        hooks = _hooks(self.teardown_websocket_funcs, (websocket_context or websocket_ctx).websocket)
         await self._tear_down(hooks, websocket_tearing_down, exc)
 
     async def do_teardown_appcontext(self, exc: BaseException | None) -> None:
@@ -83,7 +80,17 @@ class ContainedQuart(Quart):
     async def _tear_down(self, hooks: Iterable[Callable[..., Any]], signal: Any, exc: BaseException | None) -> None:  # noqa: ANN401  (blinker's)
         for hook in hooks:
             await _logged(self.ensure_async(hook)(exc))
-        await _logged(signal.send_async(self, _sync_wrapper=self.ensure_async, exc=exc))
+        if signal.receivers:
+            await _logged(signal.send_async(self, _sync_wrapper=self.ensure_async, exc=exc))
+
+
+def _hooks(
+    registered: Mapping[Any, Sequence[Callable[..., Any]]], incoming: Request | Websocket
+) -> list[Callable[..., Any]]:
+    """Of the route's blueprints, from the innermost on, and of the application; each the last one first."""
+    if not registered:  # as most often
+        return []
+    return [hook for name in (*incoming.blueprints, None) for hook in reversed(registered.get(name, ()))]
 
 
 async def _logged(running: Awaitable[object]) -> None:

@@ -23,6 +23,7 @@ ALWAYS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 CONTENT_POLICY = b"content-security-policy"
+STRICT_POLICY = (CONTENT_POLICY, DATA_POLICY.encode())
 # Only over TLS, where browsers heed it: a year, as ASVS asks.
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
@@ -45,10 +46,11 @@ class SecurityHeaders:
 
         async def safe(event: ASGISendEvent) -> None:
             if event["type"] in {"http.response.start", "websocket.http.response.start"}:
-                headers = [*event["headers"], *extra]
+                headers = [*event["headers"]]
                 # A page brings the policy that lets its own scripts run; anything else gets the strict one.
                 if not any(name.lower() == CONTENT_POLICY for name, _ in headers):
-                    headers.append((CONTENT_POLICY, DATA_POLICY.encode()))
+                    headers.append(STRICT_POLICY)
+                headers += extra
                 event["headers"] = headers
             await send(event)
 
