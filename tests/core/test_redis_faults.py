@@ -17,7 +17,7 @@ from app.core.redis import Redis, RedisUnavailable, open_redis, redis_probe
 from app.embedded import RedisServer
 from tests.core.running import running
 from tests.harness.processes import kill, stalled
-from tests.harness.settings import REDIS_TIMEOUT_AS_SHIPPED, TestSettings
+from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually, lateness
 
 pytestmark = pytest.mark.fault
@@ -27,7 +27,7 @@ ADDED = 0.1  # seconds, the most that a request may lose
 
 @pytest.fixture
 async def redis(own_settings: TestSettings) -> AsyncIterator[Redis]:
-    async with open_redis(own_settings(REDIS_TIMEOUT_AS_SHIPPED).redis) as opened:
+    async with open_redis(own_settings().redis) as opened:
         await opened.execute("PING")
         yield opened
 

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.settings import PROJECT_ROOT, Settings, load_settings
-from app.core.settings.sections import Redis
 
 # What production demands besides the password of the database.
 SECRETS = {
     "APP_JWT__SECRET": "made-up-for-tests-and-long-enough",
     "APP_SESSION__SECRET": "another-one-that-is-long-enough!",
 }
-
-# For a test of what an outage of Redis may cost.
-REDIS_TIMEOUT_AS_SHIPPED = f"redis.timeout={Redis().timeout}"
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,5 @@ def make_settings(root: Path, *, database_url: str, redis_url: str, engine: str 
         "APP_DATABASE__SSLMODE": "disable",
         "APP_REDIS__URL": redis_url,
         "APP_SERVER__ENGINE": engine,
-        # As shipped it is short: a busy machine holds up answers for longer, which is no outage that a test is about.
-        "APP_REDIS__TIMEOUT": "2",
     }
     return TestSettings(root, environ)

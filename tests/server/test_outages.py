@@ -21,7 +21,6 @@ from tests.harness.background import BackgroundLoop
 from tests.harness.fixtures import StartApp
 from tests.harness.processes import client_backends, kill_family, stalled
 from tests.harness.services import PASSWORD
-from tests.harness.settings import REDIS_TIMEOUT_AS_SHIPPED
 from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("outages")]
@@ -50,7 +49,6 @@ async def app(app_process: StartApp, own_postgres: PostgresServer, own_redis: Re
         "database.sslmode=disable",
         "database.migrate_at_start=true",
         f"redis.url={own_redis.url}",
-        REDIS_TIMEOUT_AS_SHIPPED,
         f"server.request_timeout={REQUEST_TIMEOUT}",
         "database.acquire_timeout=20",
     )

@@ -24,7 +24,8 @@ TICKETS = f"{API}/realtime/tickets"  # what a key of anybody may open
 
 @pytest.fixture
 async def app(app_process: StartApp) -> AppProcess:
-    return await app_process("rate_limit.enabled=false")
+    """The keys open what needs Redis: a busy machine that holds it up is no outage."""
+    return await app_process("rate_limit.enabled=false", "redis.timeout=2")
 
 
 @pytest.fixture
