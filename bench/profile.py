@@ -1,10 +1,11 @@
 """Where the CPU of a request goes, by layers: `make bench-profile`, or `python -m bench.profile [ENGINE]`.
 
 Plinth serves as in `bench.http`, to the same client. First the CPU of a request is measured alone; then py-spy looks
-at the process some hundred times a second, and each look counts for the innermost layer that is on the stack. What is
-written in C has no frames: it counts for whoever called it, and where that is the event loop (reading and writing
-sockets, asyncpg's protocol) for the loop. The profiler slows the process, deep stacks most: take a share for 2 points
-better or worse. Two layers are also measured by leaving them out.
+at the process some hundred times a second, stops it for that (a look at one that runs on sees half of its stacks
+torn), and each look counts for the innermost layer that is on the stack, what is written in C included: what has no
+layer of its own counts for whoever called it, and where that is the event loop (polling, reading and writing sockets)
+for the loop. The profiler slows the process, deep stacks most: take a share for 2 points better or worse. Two layers
+are also measured by leaving them out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from bench.http.turn import PARTS, requests_of
 PROFILER = PROJECT_ROOT / ".local" / "bench-profile" / "bin" / "py-spy"
 A_SECOND = 250  # looks
 WARM_UP = 2.0  # seconds
-LOOP = "event loop, sockets, C of asyncpg"
+LOOP = "event loop, sockets"
 
 # The first that matches the file of a frame, from the innermost outwards; frames of no layer (the standard library)
 # count for whoever called them.
@@ -56,8 +57,10 @@ LAYERS = {
     "databases": r"/databases/",
     "handler": r"bench/http/feature",
 }
+# As their compilers name the files of what is written in C, without a folder.
+NATIVE = {"HTTP parser": r"\((parser|llhttp|api)\.c:", "asyncpg": r"\((protocol|pgproto|recordobj|record)\.c:"}
 WITHOUT = {"rate limits (Redis)": "rate_limit.enabled=false", "log line": "log.level=warning"}
-_PATTERNS = [(name, re.compile(pattern)) for name, pattern in LAYERS.items()]
+_PATTERNS = [(name, re.compile(pattern)) for each in (LAYERS, NATIVE) for name, pattern in each.items()]
 
 
 def layer_of(stack: Iterable[str]) -> str:
@@ -94,7 +97,7 @@ async def look(server: Server, request: Request, seconds: int, folder: Path) -> 
     arguments = ("record", "--pid", str(server.pid), "--rate", str(A_SECOND), "--duration", str(seconds))
     process = await asyncio.create_subprocess_exec(
         PROFILER,
-        *(*arguments, "--format", "raw", "--full-filenames", "--nonblocking", "--output", str(file)),
+        *(*arguments, "--format", "raw", "--full-filenames", "--native", "--output", str(file)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -14,6 +14,8 @@ from bench.profile import LAYERS, LOOP, layer_of, shares
 RUNNER = "run (/usr/lib/python3.11/asyncio/runners.py:118)"
 ACCESS = "_log (/srv/app/web/access.py:88)"
 DUMPS = "dumps (/srv/app/core/json.py:33)"
+PROTOCOL = "CoreProtocol__parse_data_msgs (protocol.c:1234)"
+WRITE = "UVStream_write (loop.c:77)"
 DECODE = "decode (/usr/lib/python3.11/json/decoder.py:337)"
 QUART = "handle_request (/srv/.venv/lib/python3.11/site-packages/quart/app.py:1462)"
 
@@ -26,6 +28,8 @@ QUART = "handle_request (/srv/.venv/lib/python3.11/site-packages/quart/app.py:14
         ((RUNNER, QUART, ACCESS), "log line"),
         ((RUNNER, ACCESS, DUMPS), "JSON"),
         ((RUNNER, QUART, ACCESS, DECODE), "log line"),
+        ((RUNNER, WRITE, PROTOCOL, WRITE), "asyncpg"),
+        ((RUNNER, WRITE), LOOP),
     ],
 )
 def test_a_look_counts_for_the_innermost_layer(stack: tuple[str, ...], layer: str) -> None:
