@@ -89,6 +89,7 @@ class Database(databases.Database):
         """Wait a little for what still runs, then cut it off."""
         if self.is_connected:
             try:
+                self.slots.close()
                 await close_pool(self, within=DISCONNECT_TIMEOUT)
             finally:
                 await self._opener.close()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ from app.core.database.rows import Value
 # asyncpg brings no types; these names say what is meant.
 RawConnection = Any
 RawPool = Any
+Holder = Any  # a place in the pool, with its connection or room for one
 
 
 class SessionConnection(asyncpg.Connection):  # type: ignore[misc]  # no types, see above
@@ -65,26 +67,80 @@ async def take_free(pool: RawPool) -> RawConnection | None:
     if free.empty() or pool.is_closing():
         return None
     holder = free.get_nowait()
-    if not holder.is_connected() or holder._generation != pool._generation:  # noqa: SLF001
+    if not is_open(pool, holder):
         free.put_nowait(holder)
         return None
     return await holder.acquire()
 
 
+def take_holder(pool: RawPool) -> Holder | None:
+    """A place in the pool, whose connection may have to be opened; None where all are taken.
+
+    Raises `asyncpg.InterfaceError` as soon as the pool is being closed.
+    """
+    if pool.is_closing():
+        raise closing()
+    return None if pool._queue.empty() else pool._queue.get_nowait()  # noqa: SLF001
+
+
+def closing() -> Exception:
+    """What asyncpg says to those who come too late."""
+    error: Exception = asyncpg.InterfaceError("pool is closing")
+    return error
+
+
+def is_open(pool: RawPool, holder: Holder) -> bool:
+    """Whether acquiring it takes no waiting."""
+    return bool(holder.is_connected()) and holder._generation == pool._generation  # noqa: SLF001
+
+
+async def acquire(pool: RawPool, holder: Holder) -> RawConnection:
+    """What the pool does with a place that it has found: one that can't be opened goes to whoever comes next."""
+    try:
+        return await holder.acquire()
+    except BaseException:
+        put_back(pool, holder)
+        pool._schedule_min_size_maintenance()  # noqa: SLF001
+        raise
+
+
+def put_back(pool: RawPool, holder: Holder) -> None:
+    """A place that was taken and not used."""
+    pool._queue.put_nowait(holder)  # noqa: SLF001
+
+
+def divert(pool: RawPool, offer: Callable[[Holder], bool]) -> None:
+    """Offer each place that becomes free, for whatever reason, before it is put where all can take it."""
+    queue = pool._queue  # noqa: SLF001
+    keep = queue._put  # noqa: SLF001  (one of the three methods that asyncio's queue is made to be changed by)
+
+    def put(holder: Holder) -> None:
+        if not offer(holder):
+            keep(holder)
+
+    queue._put = put  # noqa: SLF001
+
+
 async def give_back(pool: RawPool, raw: RawConnection, *, within: float) -> None:
-    """As `release`, but without a task of its own where there is nothing to be waited for, and so nothing to shield."""
-    if is_gone(raw) or not _is_clean(raw):
+    """As `release`, but without a task and a timer of its own where there is nothing to be reset and waited for."""
+    if not _is_clean(raw):
         await pool.release(raw, timeout=within)
         return
     raw._con._on_release()  # noqa: SLF001
-    await raw._holder.release(within)  # noqa: SLF001
+    holder = raw._holder  # noqa: SLF001
+    holder._release()  # noqa: SLF001
+    holder._setup_inactive_callback()  # noqa: SLF001
 
 
 def _is_clean(raw: RawConnection) -> bool:
-    """Whether it can be given to the next one as it is."""
+    """Whether it is open, and can be given to the next one as it is."""
     connection, holder = raw._con, raw._holder  # noqa: SLF001
+    if connection is None or connection.is_closed() or connection.has_traces:
+        return False
     protocol = connection._protocol  # noqa: SLF001
-    if connection.has_traces or protocol.is_in_transaction() or protocol._is_cancelling():  # noqa: SLF001
+    if protocol.is_in_transaction() or protocol._is_cancelling():  # noqa: SLF001
+        return False
+    if connection._top_xact or connection._listeners or connection._log_listeners:  # noqa: SLF001
         return False
     used_up = protocol.queries_count >= holder._max_queries  # noqa: SLF001
     return not used_up and holder._generation == holder._pool._generation  # noqa: SLF001

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 
 import asyncpg
 import structlog
 
-from app.core.database.driver import RawConnection, drop, give_back, is_gone, take_free
+from app.core.database.driver import (
+    RawConnection,
+    acquire,
+    closing,
+    divert,
+    drop,
+    give_back,
+    is_gone,
+    is_open,
+    put_back,
+    take_free,
+    take_holder,
+)
 from app.core.database.errors import AcquireTimeout
+from app.core.database.line import Line
 from app.core.database.stats import DatabaseObserver, PoolStats
 from app.core.database.trouble import trouble
 
@@ -20,33 +34,44 @@ SETTLE_TIMEOUT = 0.5
 
 
 class Slots:
-    """The accounting around asyncpg's pool, which has no deadline, no statistics and no bound on a release."""
+    """The accounting around asyncpg's pool, which has no deadline, no statistics and no bound on a release.
+
+    Nobody waits inside the pool: whatever becomes free goes to the first in the line, so nobody is overtaken either.
+    """
 
     def __init__(self, pool: object, *, timeout: float, observer: DatabaseObserver) -> None:
         """Wait at most `timeout` seconds for a connection."""
         self._pool: RawConnection = pool
         self._timeout = timeout
         self._observer = observer
+        self._line = Line(timeout=timeout, put_back=functools.partial(put_back, pool))
+        divert(pool, self._line.offer)
         self._waiting: dict[object, float] = {}
         self._acquired = self._timeouts = self._discarded = 0
         self._seconds = 0.0
 
     async def acquire(self) -> RawConnection:
         """Raises `AcquireTimeout`, or `ConnectionTrouble` where a new connection can't be opened."""
-        if not self._waiting and (free := await take_free(self._pool)):  # nobody is overtaken
+        if free := await take_free(self._pool):
             self._count(0.0)
             return free
         ticket, started = object(), time.monotonic()
         self._waiting[ticket] = started
         try:
-            async with asyncio.timeout(self._timeout):
-                raw = await self._pool.acquire()
+            raw = await self._next(started)
         except Exception as error:
             raise self._failed(error) from error
         finally:
             del self._waiting[ticket]
         self._count(time.monotonic() - started)
         return raw
+
+    async def _next(self, started: float) -> RawConnection:
+        holder = take_holder(self._pool) or await self._line.wait(started)
+        if is_open(self._pool, holder):
+            return await holder.acquire()
+        async with asyncio.timeout(self._timeout - (time.monotonic() - started)):
+            return await acquire(self._pool, holder)
 
     def _count(self, seconds: float) -> None:
         self._acquired += 1
@@ -67,10 +92,7 @@ class Slots:
         """Never raises for the connection's own sake: one that can't be reset in time is thrown away."""
         gone = is_gone(raw)
         try:
-            if self._waiting:  # by the way that lets the loop turn: else this task could take it again, for ever
-                await self._pool.release(raw, timeout=SETTLE_TIMEOUT)
-            else:
-                await give_back(self._pool, raw, within=SETTLE_TIMEOUT)
+            await give_back(self._pool, raw, within=SETTLE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  (the caller's result is not harmed by a connection that is lost)
             gone = True
             log.warning("connection_discarded", error=type(error).__name__)
@@ -98,6 +120,10 @@ class Slots:
             await self.settle(raw, sql)
         finally:
             await self.release(raw)
+
+    def close(self) -> None:
+        """To be called before the pool is closed, which does not know of those who wait."""
+        self._line.close(closing())
 
     def stats(self, *, opened: int) -> PoolStats:
         size, idle = self._pool.get_size(), self._pool.get_idle_size()
