@@ -32,6 +32,9 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Drop it without waiting for the peer."""
 
+    def shutdown(self) -> None:
+        """Answer what was asked, and close; who has just come may still ask."""
+
 
 class Connections:
     """The open TCP connections of one server run; `wires` are those that are WebSockets and open."""
@@ -41,6 +44,7 @@ class Connections:
         self.websocket = websocket or WebSocket()
         self._open: set[Connection] = set()
         self.wires: set[Wire] = set()
+        self.stopping = False  # once it is so, what is idle is closed, and nobody is kept for another request
 
     def __len__(self) -> int:
         return len(self._open)
@@ -50,6 +54,12 @@ class Connections:
 
     def discard(self, connection: Connection) -> None:
         self._open.discard(connection)
+
+    def shutdown(self) -> None:
+        """The server stops: let each connection come to its end."""
+        self.stopping = True
+        for connection in list(self._open):
+            connection.shutdown()
 
     def abort_all(self) -> int:
         """Drop what is left without waiting for the peer, and say how many there were."""

@@ -17,9 +17,11 @@ from h11._receivebuffer import ReceiveBuffer
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.task_group import TaskGroup, _handle
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.config import Config
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import Handshake, WSStream
+from hypercorn.utils import raise_shutdown
 from quart import Quart
 from quart.asgi import ASGIWebsocketConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -29,6 +31,7 @@ from wsproto.frame_protocol import FrameProtocol
 from app.server.engine import Connections, loop_factory
 from app.server.handshake import Handshake as OurHandshake
 from app.server.messages import end_frames
+from app.server.on_hypercorn.config import EngineConfig
 from app.server.on_hypercorn.engine import tracked
 from app.server.on_hypercorn.protocol import StrictConnection, StrictLines
 from app.server.on_hypercorn.upgraded import PASSED, UPGRADED
@@ -53,14 +56,44 @@ def test_a_connection_runs_in_run_and_has_a_writer_to_abort() -> None:
     assert issubclass(tracked(Connections()), TCPServer)
 
 
-def test_an_idle_connection_waits_in_the_method_we_replace() -> None:
+def test_an_idle_connection_waits_in_a_task_we_replace() -> None:
+    source = inspect.getsource(TCPServer)
+
     assert "self.idle_task.restart(task_group, self._idle_timeout)" in inspect.getsource(TCPServer.run)
     assert "await self._read_data()" in inspect.getsource(TCPServer.run)
-    assert "self.idle_task.restart(self._task_group, self._idle_timeout)" in inspect.getsource(TCPServer.protocol_send)
-    assert "self.context.terminated.wait(), self.config.keep_alive_timeout" in inspect.getsource(
-        TCPServer._idle_timeout
+    assert set(re.findall(r"self\.idle_task\.(\w+)", source)) == {"restart", "stop"}
+    assert "await self.protocol.handle(Closed())\n        self.writer.close()" in inspect.getsource(
+        TCPServer._initiate_server_close
     )
-    assert inspect.iscoroutinefunction(TCPServer._initiate_server_close)
+
+
+def test_what_is_written_and_when_a_connection_is_idle_goes_through_the_method_we_replace() -> None:
+    send = inspect.getsource(TCPServer.protocol_send)
+
+    assert set(re.findall(r"isinstance\(event, (\w+)\)", send)) == {"RawData", "Closed", "Updated"}
+    assert "self.writer.write(event.data)\n                    await self.writer.drain()" in send
+    assert "self.writer.write(" not in inspect.getsource(TCPServer).replace(send, "")
+    assert "self.protocol_send," in inspect.getsource(TCPServer.run)
+
+
+def test_the_server_stops_when_its_trigger_comes_back() -> None:
+    assert "await shutdown_event()\n    raise ShutdownError()" in inspect.getsource(raise_shutdown)
+    assert "task_group.create_task(raise_shutdown(shutdown_trigger))" in inspect.getsource(
+        hypercorn.asyncio.run.worker_serve
+    )
+
+
+def test_the_headers_of_every_answer_change_with_nothing_but_the_time() -> None:
+    config = EngineConfig()
+    config.include_server_header = False
+
+    [(name, _)] = headers = config.response_headers("h11")
+
+    assert name == b"date"
+    assert set(re.findall(r"self\.(\w+)", inspect.getsource(Config.response_headers))) == {
+        *("include_date_header", "include_server_header", "alt_svc_headers", "_quic_addresses")
+    }
+    assert headers == Config.response_headers(config, "h11") or headers != config.response_headers("h11")
 
 
 def test_the_protocol_and_its_streams_are_looked_up_where_we_replace_them() -> None:

@@ -67,7 +67,7 @@ def test_a_cycle_uses_of_its_transport_what_our_outlet_has() -> None:
     source = inspect.getsource(RequestResponseCycle)
 
     assert set(re.findall(r"self\.transport\.(\w+)", source)) == {"write", "close", "is_closing"}
-    assert {"write", "close", "is_closing"} <= set(vars(Outlet))
+    assert {"write", "close", "is_closing"} <= set(dir(Outlet))
 
 
 def test_a_cycle_says_that_it_is_over_after_it_has_closed() -> None:

@@ -9,10 +9,11 @@ import httptools
 import pytest
 
 from app.core.errors import HeadersTooLarge
+from app.server.deadline import Deadline
+from app.server.gathered import MOST_HELD
 from app.server.heads import MOST_INCOMPLETE
 from app.server.on_uvicorn.bodies import Chunked, Measured
-from app.server.on_uvicorn.deadline import Deadline
-from app.server.on_uvicorn.outlet import MOST_HELD, Outlet
+from app.server.on_uvicorn.outlet import Outlet
 from app.server.on_uvicorn.request_line import is_coded_otherwise, read_line
 from tests.harness.waiting import eventually
 

@@ -19,19 +19,24 @@ import hypercorn.protocol.h11
 import hypercorn.protocol.ws_stream
 from hypercorn.asyncio import serve
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.config import Config
-from hypercorn.events import Closed, Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.typing import Framework, LifespanState
 from quart import Quart
 
 from app.core.scope_state import ABORT
+from app.server.deadline import Deadline
 from app.server.engine import FIRST_REQUEST, HEAD, LINGER, Connections, contained, reset
+from app.server.gathered import Gathered
 from app.server.handshake import Handshake
 from app.server.heads import MOST_INCOMPLETE
-from app.server.on_hypercorn.protocol import HeadBegun, Stream, StrictProtocol
+from app.server.on_hypercorn.config import EngineConfig
+from app.server.on_hypercorn.idle import NO_TASK
+from app.server.on_hypercorn.protocol import HeadBegun, Stream, StrictProtocol, Switched
 from app.server.on_hypercorn.websocket import LINK, Link, WebsocketStream
 
 READ = 32 * 1024  # bytes taken from a connection at a time; a part of a body is held in up to five copies of it
+MOST_UNSENT = 64 * 1024  # bytes of an answer that wait in the transport before its writer does
+NOTHING = RawData(b"")
 
 
 class TrackedTCPServer(TCPServer):
@@ -39,23 +44,33 @@ class TrackedTCPServer(TCPServer):
 
     connections: ClassVar[Connections]
 
-    fresh = True
+    fresh = True  # no request has come yet
     head_due = True
+    idle = True
     left = False  # the client will send nothing more
     lingering: asyncio.TimerHandle | None = None
 
     def abort(self) -> None:
         self.writer.transport.abort()
 
+    def shutdown(self) -> None:
+        if self.idle:
+            self._wait()
+
     async def run(self) -> None:
         self.connections.add(self)
-        abort = partial(reset, self.writer.transport)
+        transport = self.writer.transport
+        self.gathered, self.deadline = Gathered(transport, self.loop), Deadline(self.loop, self.writer.close)
+        self.idle_task = NO_TASK
+        self._wait()
         link = Link(self.writer, self.connections.wires, self.connections.websocket)
-        self.state = LifespanState({**self.state, ABORT: abort, LINK: link})  # copied to each scope
+        state = {**self.state, ABORT: partial(reset, transport), LINK: link}
+        self.state = LifespanState(state)  # copied to each scope
         try:
             await super().run()
         finally:
             self.connections.discard(self)
+            self.deadline.cancel()
             if link.stream:
                 link.stream.lost()
             if self.lingering:
@@ -74,41 +89,77 @@ class TrackedTCPServer(TCPServer):
         await super()._read_data()
         # Hypercorn keeps the connection of a client that has left until its idle time is over.
         self.left = True
-        await self.idle_task.stop()
+        self.deadline.lift()
 
     async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self._write(event.data)
+        elif isinstance(event, Updated):
+            self._turn(event.idle)
+        elif isinstance(event, HeadBegun):
+            self._begin()
+        elif isinstance(event, Switched):
+            self.gathered.flush()
+        elif isinstance(event, Closed):
+            await self._end()
+
+    async def _write(self, data: bytes) -> None:
+        self.gathered.write(data)
+        transport = self.writer.transport
+        if transport.is_closing() or transport.get_write_buffer_size() > MOST_UNSENT:
+            await super().protocol_send(NOTHING)  # waits for room, and tells who writes that nobody reads
+
+    def _begin(self) -> None:
+        """A head, for which the time of a new connection runs already."""
+        if not self.head_due:
+            self.head_due = True
+            self._wait()
+
+    def _turn(self, idle: bool) -> None:
+        """To the next request, or to the answer of one."""
+        self.fresh = self.head_due = False
+        self.idle = idle and not self.left
+        self.gathered.flush()
+        if self.idle:
+            self._wait()
+        else:
+            self.deadline.lift()
+
+    def _wait(self) -> None:
+        """For a request, or for the rest of its head.
+
+        Hypercorn has one time for both: too long for a head, or too short for a balancer's connections. And its stop
+        would close a connection made in the last moment while the request for which it was made is on its way.
+        """
+        if self.connections.stopping:
+            self.deadline.within(FIRST_REQUEST if self.fresh else 0)
+        else:
+            self.deadline.within(HEAD if self.head_due else self.config.keep_alive_timeout)
+
+    async def _end(self) -> None:
         protocol = self.protocol.protocol
-        if isinstance(event, Closed) and isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
+        if isinstance(protocol, StrictProtocol) and protocol.owes_bytes:
             protocol.over = True
             self._linger()
-            return
-        if isinstance(event, HeadBegun) and not self.head_due:
-            self.head_due = True
-            await self.idle_task.restart(self._task_group, self._idle_timeout)
-        elif isinstance(event, Updated):
-            self.head_due = False
-            if self.left and event.idle:
-                return
-        await super().protocol_send(event)
+        else:
+            await self._close()
+
+    async def _close(self) -> None:
+        self.idle = False
+        self.deadline.lift()
+        self.gathered.flush()
+        await super()._close()
 
     def _linger(self) -> None:
         # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
         # is closed, and what still comes is read and dropped until the client is done.
         if self.lingering is None:
+            self.idle = False
+            self.deadline.lift()
+            self.gathered.flush()
             with suppress(OSError, RuntimeError):
                 self.writer.write_eof()
             self.lingering = self.loop.call_later(LINGER, self.writer.close)
-
-    async def _idle_timeout(self) -> None:
-        # Cancelled by the next request. As it comes, a stop would close a connection made in the last
-        # moment while the request for which it was made is on its way.
-        fresh, self.fresh = self.fresh, False
-        with suppress(TimeoutError):
-            # Hypercorn has one time for both: too long for a head, or too short for a balancer's connections.
-            async with asyncio.timeout(HEAD if self.head_due else self.config.keep_alive_timeout):
-                await self.context.terminated.wait()
-                await asyncio.sleep(FIRST_REQUEST if fresh else 0)
-        await asyncio.shield(self._initiate_server_close())
 
 
 def tracked(connections: Connections) -> type[TrackedTCPServer]:
@@ -152,7 +203,12 @@ async def run(
     `serve` is the public entry for embedding; its own graceful timeout is ignored on Python 3.12 and
     later, so `last_resort` (seconds) is only a net below our own drain.
     """
-    config = Config()
+
+    async def stopping() -> None:
+        await shutdown_trigger()
+        connections.shutdown()
+
+    config = EngineConfig()
     config.bind = [f"fd://{listener_fd}"]
     config.backlog = backlog
     config.keep_alive_timeout = keep_alive
@@ -164,4 +220,4 @@ async def run(
     # that was waiting for its place: see `_make_room` in `protocol`.
     config.max_app_queue_size = 2
     with _installed(connections):
-        await serve(cast(Framework, contained(app)), config, shutdown_trigger=shutdown_trigger)
+        await serve(cast(Framework, contained(app)), config, shutdown_trigger=stopping)

@@ -41,6 +41,10 @@ class HeadBegun(Event):
     """Some of a head has come, on a connection that was idle."""
 
 
+class Switched(Event):
+    """What follows is a socket's, which writes it past everything here."""
+
+
 class StrictLines(ReceiveBuffer):
     """Lines end with CR LF. h11 takes a bare LF, too, which a proxy in front may read differently (RFC 9112, 2.2)."""
 
@@ -153,6 +157,7 @@ class StrictProtocol(H11Protocol):
         if isinstance(event, Response) and event.status_code == 101:
             self.connection = self.reading = UPGRADED
             self.can_read = PASSED
+            await self.send(Switched())
 
     async def _send_error_response(self, status_code: int) -> None:
         kind = KINDS.get(status_code, BadRequest)

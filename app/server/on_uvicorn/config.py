@@ -10,9 +10,8 @@ from app.server.engine import Connections
 
 
 class EngineConfig(uvicorn.Config):
-    """uvicorn's, with the connections of this run, and whether it comes to its end."""
+    """uvicorn's, with the connections of this run."""
 
     def __init__(self, app: Any, connections: Connections, **options: Any) -> None:  # noqa: ANN401  (uvicorn's own)
         super().__init__(app, **options)
         self.connections = connections
-        self.stopping = False

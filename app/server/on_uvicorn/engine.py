@@ -43,7 +43,7 @@ class EngineServer(uvicorn.Server):
         await stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.stopping = True
+        self.config.connections.stopping = True
         await super().shutdown(sockets)
 
     def _stop(self, _: asyncio.Future[None]) -> None:

@@ -19,12 +19,12 @@ from uvicorn.server import ServerState
 from app.core.errors import AppError, BadRequest, HeadersTooLarge, UriTooLong
 from app.core.scope_state import ABORT
 from app.server.answers import refusal
+from app.server.deadline import Deadline
 from app.server.engine import FIRST_REQUEST, HEAD, LINGER, MOST_DROPPED, reset
 from app.server.heads import MOST_INCOMPLETE
 from app.server.on_uvicorn.bodies import Chunked, Measured
 from app.server.on_uvicorn.config import EngineConfig
 from app.server.on_uvicorn.cycle import Cycle
-from app.server.on_uvicorn.deadline import Deadline
 from app.server.on_uvicorn.outlet import Outlet
 from app.server.on_uvicorn.request import RequestReader
 from app.server.on_uvicorn.request_line import END
@@ -66,7 +66,7 @@ class StrictProtocol(RequestReader):
         self.config.connections.add(self)
         self.outlet = Outlet(transport, self.loop, self._close)
         self.app_state = {**self.app_state, ABORT: partial(reset, transport)}
-        self.deadline.within(FIRST_REQUEST if self.config.stopping else HEAD)
+        self.deadline.within(FIRST_REQUEST if self.config.connections.stopping else HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -161,7 +161,7 @@ class StrictProtocol(RequestReader):
         self.cycle = cycle = Cycle(
             self,
             scope,
-            keep_alive=self.persists and scope["http_version"] == "1.1" and not self.config.stopping,
+            keep_alive=self.persists and scope["http_version"] == "1.1" and not self.config.connections.stopping,
             whole=self.whole,
             expects=self.body is not None and self.asks_before_body,
         )
