@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
+import re
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +18,21 @@ import databases.backends.postgres
 import pytest
 
 from app.core.database import Database
-from app.core.database.driver import RawConnection, SessionConnection, give_back, is_gone, pool_of, take_free
+from app.core.database.driver import (
+    Holder,
+    RawConnection,
+    SessionConnection,
+    acquire,
+    closing,
+    divert,
+    give_back,
+    is_gone,
+    is_open,
+    pool_of,
+    put_back,
+    take_free,
+    take_holder,
+)
 from tests.harness.settings import TestSettings
 
 
@@ -135,6 +152,157 @@ async def test_what_is_not_clean_goes_back_the_pools_own_way(
         left = await connection.fetch_val("SELECT current_setting('application_name')")
         assert left != "left over"
         assert not connection.raw.is_in_transaction()
+
+
+async def _listen(raw: RawConnection) -> None:
+    raw.add_log_listener(print)
+
+
+async def test_a_listener_that_was_left_does_not_listen_to_the_next_one(db: Database) -> None:
+    pool = pool_of(db)
+    raw = await take_free(pool)
+    below = raw._con
+    await _listen(raw)
+
+    with pytest.warns(asyncpg.InterfaceWarning, match="active log listener"):
+        await give_back(pool, raw, within=1)
+
+    assert below._log_listeners == set()
+
+
+def test_what_makes_a_connection_unclean_is_all_that_asyncpg_resets() -> None:
+    reset = inspect.getsource(asyncpg.Connection._reset)
+    release = inspect.getsource(asyncpg.pool.PoolConnectionHolder.release)
+
+    assert set(re.findall(r"self\.(\w+)", reset)) == {
+        *("_check_open", "_listeners", "_log_listeners", "_protocol", "_top_xact", "_loop", "execute"),
+    }
+    for said in ("is_closed()", "queries_count", "_generation", "_is_cancelling()", "_con.reset("):
+        assert said in release
+    assert "self._release()" in release.split("_con.reset(")[1]
+    assert "self._setup_inactive_callback()" in release.split("_con.reset(")[1]
+
+
+async def test_an_unused_connection_is_watched_and_a_used_one_is_not(db: Database) -> None:
+    pool = pool_of(db)
+
+    raw = await take_free(pool)
+    holder = raw._holder
+    used = holder._inactive_callback
+    await give_back(pool, raw, within=1)
+
+    assert used is None
+    assert holder._inactive_callback is not None
+
+
+async def test_whatever_comes_back_is_offered_first(db: Database) -> None:
+    pool = pool_of(db)
+    offered: list[Holder] = []
+
+    def refuse(holder: Holder) -> bool:
+        offered.append(holder)
+        return False
+
+    divert(pool, refuse)
+    for leave in (_nothing, _mark, _begin, _cut):
+        raw = await take_free(pool)
+        holder = raw._holder
+        await leave(raw)
+        await give_back(pool, raw, within=1)
+        assert offered == [holder]
+        offered.clear()
+
+    assert await db.fetch_val("SELECT 1") == 1
+
+
+async def _nothing(raw: RawConnection) -> None:
+    await raw.fetchval("SELECT 1")
+
+
+async def test_what_was_taken_when_it_was_offered_is_for_nobody_else(db: Database) -> None:
+    pool = pool_of(db)
+    taken: list[Holder] = []
+    free = pool._queue.qsize()
+
+    raw = await take_free(pool)
+    divert(pool, lambda holder: taken.append(holder) is None)
+    await give_back(pool, raw, within=1)
+
+    assert pool._queue.qsize() == free - 1
+    assert len(taken) == 1
+    raw = at_once(acquire(pool, taken[0]))
+    assert await raw.fetchval("SELECT 1") == 1
+
+
+def test_asyncpgs_pool_puts_its_places_back_in_one_way() -> None:
+    source = inspect.getsource(asyncpg.pool)
+
+    assert set(re.findall(r"_queue\.(\w+)", source)) == {"get", "put_nowait", "get_disconnected_nowait", "pop"}
+    assert "self._put(item)" in inspect.getsource(asyncio.Queue.put_nowait)
+    assert "_put" not in vars(asyncpg.pool._PoolConnectionHolderQueue)
+
+
+async def test_a_place_is_open_unless_its_connection_is_lost_or_too_old(db: Database) -> None:
+    pool = pool_of(db)
+    holder = take_holder(pool)
+    assert holder is not None
+    open_before = is_open(pool, holder)
+
+    await pool.expire_connections()
+    too_old = not is_open(pool, holder)
+    raw = await acquire(pool, holder)
+    opened_anew = is_open(pool, holder)
+    raw.terminate()
+
+    assert (open_before, too_old, opened_anew) == (True, True, True)
+    assert not is_open(pool, holder)
+
+
+async def test_all_places_of_the_pool_can_be_taken_and_put_back(db: Database) -> None:
+    pool = pool_of(db)
+    taken = []
+
+    while holder := take_holder(pool):
+        taken.append(holder)
+    for each in taken:
+        put_back(pool, each)
+
+    assert len(taken) == pool.get_max_size()
+    assert pool._queue.qsize() == pool.get_max_size()
+    assert await db.fetch_val("SELECT 1") == 1
+
+
+async def test_a_place_whose_connection_can_not_be_opened_is_put_back(settings: TestSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    chosen = settings("database.pool_min=0", "database.host=127.0.0.1", f"database.port={port}").database
+    db = Database(chosen)
+    await db.connect()
+    pool = pool_of(db)
+    holder = take_holder(pool)
+
+    with pytest.raises(OSError, match=str(port)):
+        await acquire(pool, holder)
+
+    assert pool._queue.qsize() == pool.get_max_size()
+    assert "_schedule_min_size_maintenance" in inspect.getsource(asyncpg.pool.Pool._acquire)
+    await db.disconnect()
+
+
+async def test_a_pool_that_is_closed_says_so_in_asyncpgs_words(db: Database) -> None:
+    pool = pool_of(db)
+    raw = await take_free(pool)
+    ending = asyncio.create_task(pool.close())
+    await asyncio.sleep(0)
+
+    with pytest.raises(asyncpg.InterfaceError) as ours:
+        take_holder(pool)
+    with pytest.raises(asyncpg.InterfaceError) as theirs:
+        await pool.acquire()
+
+    assert str(ours.value) == str(theirs.value) == str(closing())
+    await give_back(pool, raw, within=1)
+    await ending
 
 
 async def test_a_closed_pool_has_none_free(db: Database) -> None:
