@@ -88,7 +88,7 @@ class Application(RoutedQuart, ContainedQuart):
     async def _answer(self, task: asyncio.Task[object], context: RequestContext | None) -> ResponseTypes:
         policy = self._note_route(context or request_ctx)
         try:
-            async with asyncio.timeout(policy.timeout or self.request_timeout):
+            with self.deadlines.within(policy.timeout or self.request_timeout):
                 return await super().full_dispatch_request(context)
         except TimeoutError:
             return await self._finish(RequestTimeout(), context)

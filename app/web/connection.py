@@ -6,15 +6,25 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent, HTTPResponseStartEvent
-from quart import Request, Response
+from quart import Quart, Request, Response
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
 from quart.utils import encode_headers
 from quart.wrappers.response import DataBody
 
+from app.core.deadlines import Deadlines
 from app.web.escapes import contained, is_cancelling
+
+
+class PunctualQuart(Quart):
+    """Has the deadlines that its requests and their answers keep to."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (Quart's own, handed on)
+        super().__init__(*args, **kwargs)
+        self.deadlines = Deadlines()
 
 
 class HttpConnection(ASGIHTTPConnection):
@@ -23,6 +33,8 @@ class HttpConnection(ASGIHTTPConnection):
     Quart's own runs the handler in one task, listens in another and, before Python 3.12, sends in a third: for a
     handler that waits for nothing they take as long as the rest of a request together.
     """
+
+    app: PunctualQuart
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = self._create_request_from_scope(send)
@@ -35,11 +47,15 @@ class HttpConnection(ASGIHTTPConnection):
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         response = await self.app.handle_request(request)
-        timeout = getattr(response, "timeout", ...)  # Quart's word for what the settings say
+        timeout = getattr(response, "timeout", ...)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if timeout is ... else timeout):
+            if timeout is ...:  # Quart's word for what the settings say
                 # Contained apart, as a stream's own TimeoutError is no news of this deadline.
-                await contained(self._send_response(send, response))
+                with self.app.deadlines.within(self.app.config["RESPONSE_TIMEOUT"]):
+                    await contained(self._send_response(send, response))
+            else:
+                async with asyncio.timeout(timeout):
+                    await contained(self._send_response(send, response))
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         if isinstance(response, Response) and isinstance(response.response, DataBody):

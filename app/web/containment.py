@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from quart import Quart, Request, Websocket
+from quart import Request, Websocket
 from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import request_ctx, websocket_ctx
 from quart.signals import appcontext_tearing_down, request_tearing_down, websocket_tearing_down
 from quart.typing import ResponseReturnValue, ResponseTypes
 
-from app.web.connection import HttpConnection
+from app.web.connection import HttpConnection, PunctualQuart
 from app.web.errors import panic_response
 from app.web.escapes import ANYTHING, is_cancelling
 from app.web.websockets import Socket, WebsocketConnection
@@ -25,7 +25,7 @@ from app.web.websockets import Socket, WebsocketConnection
 log = structlog.get_logger(__name__)
 
 
-class ContainedQuart(Quart):
+class ContainedQuart(PunctualQuart):
     """What `Application` is made of."""
 
     asgi_http_class = HttpConnection

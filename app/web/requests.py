@@ -42,6 +42,11 @@ class JsonRequest(Request):
         """Those of its route; Quart asks for them before, after and behind each handler, and takes the name apart."""
         return [*_blueprints(self.endpoint)]
 
+    async def close(self) -> None:
+        """Quart closes a request with its context; it looks for files where no form was read, too."""
+        if self._files:
+            await super().close()
+
     async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ANN401  (Quart's own signature)
         """Raises `UnsupportedMediaType` and `BadRequest`; with `silent`, None stands for both."""
         if not (force or silent):
