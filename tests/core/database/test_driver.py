@@ -160,7 +160,7 @@ async def _listen(raw: RawConnection) -> None:
 
 async def test_a_listener_that_was_left_does_not_listen_to_the_next_one(db: Database) -> None:
     pool = pool_of(db)
-    raw = await take_free(pool)
+    raw: RawConnection = await take_free(pool)
     below = raw._con
     await _listen(raw)
 
@@ -186,7 +186,7 @@ def test_what_makes_a_connection_unclean_is_all_that_asyncpg_resets() -> None:
 async def test_an_unused_connection_is_watched_and_a_used_one_is_not(db: Database) -> None:
     pool = pool_of(db)
 
-    raw = await take_free(pool)
+    raw: RawConnection = await take_free(pool)
     holder = raw._holder
     used = holder._inactive_callback
     await give_back(pool, raw, within=1)
@@ -205,7 +205,7 @@ async def test_whatever_comes_back_is_offered_first(db: Database) -> None:
 
     divert(pool, refuse)
     for leave in (_nothing, _mark, _begin, _cut):
-        raw = await take_free(pool)
+        raw: RawConnection = await take_free(pool)
         holder = raw._holder
         await leave(raw)
         await give_back(pool, raw, within=1)
@@ -222,10 +222,15 @@ async def _nothing(raw: RawConnection) -> None:
 async def test_what_was_taken_when_it_was_offered_is_for_nobody_else(db: Database) -> None:
     pool = pool_of(db)
     taken: list[Holder] = []
+
+    def take(holder: Holder) -> bool:
+        taken.append(holder)
+        return True
+
     free = pool._queue.qsize()
 
-    raw = await take_free(pool)
-    divert(pool, lambda holder: taken.append(holder) is None)
+    raw: RawConnection = await take_free(pool)
+    divert(pool, take)
     await give_back(pool, raw, within=1)
 
     assert pool._queue.qsize() == free - 1
@@ -291,7 +296,7 @@ async def test_a_place_whose_connection_can_not_be_opened_is_put_back(settings: 
 
 async def test_a_pool_that_is_closed_says_so_in_asyncpgs_words(db: Database) -> None:
     pool = pool_of(db)
-    raw = await take_free(pool)
+    raw: RawConnection = await take_free(pool)
     ending = asyncio.create_task(pool.close())
     await asyncio.sleep(0)
 
