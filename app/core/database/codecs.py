@@ -20,7 +20,7 @@ def _encode_jsonb(value: object) -> bytes:
 
 
 def _decode_jsonb(data: bytes) -> Value:
-    return orjson.loads(memoryview(data)[1:])
+    return orjson.loads(data[1:])
 
 
 async def connect(*args: Value, timeout: float, **options: Value) -> RawConnection:  # noqa: ASYNC109  (asyncpg's own signature)
