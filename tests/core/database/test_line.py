@@ -101,10 +101,10 @@ async def test_a_thousand_who_leave_at_once_leave_nothing_behind() -> None:
 
     for each in waiters:
         each.cancel()
-    pool.free("a")
     await asyncio.wait(waiters)
 
     assert len(pool.line._waiting) == 0
+    pool.free("a")
     assert pool.places == ["a"]
 
 
