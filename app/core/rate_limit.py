@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.redis import Redis, RedisUnavailable, Value
+from app.core.redis import Redis, RedisUnavailable
 from app.core.redis_script import Script
 
 SECOND = 1_000_000  # in the script's unit, which is that of Redis's TIME
@@ -81,33 +80,25 @@ async def take(redis: Redis, windows: Sequence[Window]) -> Decision:
 
     Raises `RedisUnavailable` also where Redis answers with an error: whoever counts can't tell the difference.
     """
-    with _unavailable():
-        passes, limit, remaining, wait = await _run(redis, windows)
+    keys = [window.key for window in windows]
+    sizes = [size for window in windows for size in (window.requests, window.per * SECOND)]
+    try:
+        passes, limit, remaining, wait = await TAKE.run(redis, keys, sizes)
+    except Exception as error:
+        if not _is_from_redis(error):
+            raise
+        raise RedisUnavailable from error
     return Decision(bool(passes), limit, remaining, math.ceil(wait / SECOND))
 
 
 async def forget(redis: Redis, window: Window) -> None:
     """As if nothing had been counted in the window. Raises `RedisUnavailable`, as `take` does."""
-    with _unavailable():
-        await redis.execute("DEL", window.key)
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
     try:
-        yield
-    except RedisUnavailable:
-        raise
+        await redis.execute("DEL", window.key)
     except Exception as error:
         if not _is_from_redis(error):
             raise
         raise RedisUnavailable from error
-
-
-async def _run(redis: Redis, windows: Sequence[Window]) -> Value:
-    keys = [window.key for window in windows]
-    sizes = [size for window in windows for size in (window.requests, window.per * SECOND)]
-    return await TAKE.run(redis, keys, sizes)
 
 
 def _is_from_redis(error: Exception) -> bool:
