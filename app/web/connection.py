@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from quart.wrappers.response import DataBody
 
 from app.core.deadlines import Deadlines
 from app.web.escapes import contained, is_cancelling
+from app.web.request_headers import headers_of
 
 
 class PunctualQuart(Quart):
@@ -44,6 +46,24 @@ class HttpConnection(ASGIHTTPConnection):
 
         async with Listening(listen):
             await contained(self.handle_request(request, send))
+
+    def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
+        scope, config = self.scope, self.app.config
+        if scope["path"][:1] != "/" or scope.get("root_path") or scope["http_version"] < "1.1":
+            return super()._create_request_from_scope(send)
+        return self.app.request_class(
+            scope["method"],
+            scope["scheme"],
+            scope["path"],
+            scope["query_string"],
+            headers_of((scope.get("client") or ["<local>"])[0], scope["headers"]),
+            "",
+            scope["http_version"],
+            max_content_length=config["MAX_CONTENT_LENGTH"],
+            body_timeout=config["BODY_TIMEOUT"],
+            send_push_promise=partial(self._send_push_promise, send),
+            scope=scope,
+        )
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         response = await self.app.handle_request(request)

@@ -43,6 +43,11 @@ class ContainedQuart(PunctualQuart):
             await socket.fail(error)
             return None
 
+    async def preprocess_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue | None:
+        if not (self.before_request_funcs or self.url_value_preprocessors):  # as most often
+            return None
+        return await super().preprocess_request(request_context)
+
     async def process_response(
         self, response: ResponseTypes, request_context: RequestContext | None = None
     ) -> ResponseTypes:
