@@ -101,6 +101,26 @@ def reset(transport: asyncio.WriteTransport) -> None:
     transport.abort()
 
 
+def half_close(transport: asyncio.WriteTransport) -> None:
+    """End our half. A whole close with unread bytes resets the connection, and that overtakes what was said last."""
+    with suppress(OSError, RuntimeError):  # the peer was quicker
+        transport.write_eof()
+
+
+class Leftovers:
+    """What still comes after our last words is read and dropped, so that those are not lost; but not without an end."""
+
+    __slots__ = ("_size",)
+
+    def __init__(self) -> None:
+        self._size = 0  # bytes
+
+    def drop(self, data: bytes, transport: asyncio.WriteTransport) -> None:
+        self._size += len(data)
+        if self._size > MOST_DROPPED:
+            reset(transport)
+
+
 def contained(app: Asgi) -> Asgi:
     """`app`, whose SystemExit ends one request: out of a task, Python carries it through the event loop."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar, cast
 
@@ -25,7 +25,7 @@ from quart import Quart
 
 from app.core.scope_state import ABORT
 from app.server.deadline import Deadline
-from app.server.engine import FIRST_REQUEST, HEAD, LINGER, Connections, contained, reset
+from app.server.engine import FIRST_REQUEST, HEAD, LINGER, Connections, contained, half_close, reset
 from app.server.gathered import Gathered
 from app.server.handshake import Handshake
 from app.server.heads import MOST_INCOMPLETE
@@ -151,14 +151,12 @@ class TrackedTCPServer(TCPServer):
         await super()._close()
 
     def _linger(self) -> None:
-        # A close with unread bytes resets the connection, and the reset overtakes the answer. So only our half
-        # is closed, and what still comes is read and dropped until the client is done.
+        # What still comes is read and dropped until the client is done.
         if self.lingering is None:
             self.idle = False
             self.deadline.lift()
             self.gathered.flush()
-            with suppress(OSError, RuntimeError):
-                self.writer.write_eof()
+            half_close(self.writer.transport)
             self.lingering = self.loop.call_later(LINGER, self.writer.close)
 
 

@@ -7,7 +7,6 @@ contract tests.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from typing import Any
@@ -20,7 +19,7 @@ from app.core.errors import AppError, BadRequest, HeadersTooLarge, UriTooLong
 from app.core.scope_state import ABORT
 from app.server.answers import refusal
 from app.server.deadline import Deadline
-from app.server.engine import FIRST_REQUEST, HEAD, LINGER, MOST_DROPPED, reset
+from app.server.engine import FIRST_REQUEST, HEAD, LINGER, Leftovers, half_close, reset
 from app.server.heads import MOST_INCOMPLETE
 from app.server.on_uvicorn.bodies import Chunked, Measured
 from app.server.on_uvicorn.config import EngineConfig
@@ -57,7 +56,7 @@ class StrictProtocol(RequestReader):
         self.fresh = True  # no request has come yet
         self.begun = True  # some of a head has come; for a new connection time runs from the start
         self.over = False  # the last answer is given
-        self.dropped = 0  # bytes
+        self.leftovers = Leftovers()
 
     # What the loop calls.
 
@@ -79,7 +78,7 @@ class StrictProtocol(RequestReader):
 
     def data_received(self, data: bytes) -> None:
         if self.over:
-            self._drop(len(data))
+            self.leftovers.drop(data, self.transport)
             return
         if self.body is not None:
             data = self._read_body(self.body, data)
@@ -217,7 +216,7 @@ class StrictProtocol(RequestReader):
         self._linger()
 
     def _close(self) -> None:
-        """After the last answer. A close with unread bytes resets the connection, and that overtakes the answer."""
+        """After the last answer."""
         if self.body is not None or self.unread:
             self._linger()
         else:
@@ -229,14 +228,8 @@ class StrictProtocol(RequestReader):
             return
         self.over, self.unread, self.body = True, b"", None
         self.flow.resume_reading()
-        with suppress(OSError, RuntimeError):  # the client was quicker
-            self.transport.write_eof()
+        half_close(self.transport)
         self.deadline.within(LINGER)
-
-    def _drop(self, size: int) -> None:
-        self.dropped += size
-        if self.dropped > MOST_DROPPED:
-            reset(self.transport)
 
     def _on_deadline(self) -> None:
         """Of an idle connection, of a head, or of a client that still sends after the last answer."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
 from uvicorn.server import ServerState
 
-from app.server.engine import LINGER, MOST_DROPPED, Asgi, Connections, reset
+from app.server.engine import LINGER, Asgi, Connections, Leftovers, half_close, reset
 from app.server.on_uvicorn.opening import Opening, Scope
 from app.server.socket import Socket, Unexpected
 from app.sockets.wire import CloseCode
@@ -22,7 +21,7 @@ class WebsocketProtocol(asyncio.Protocol):
     """The handshake as ASGI has it, and the line below a `Socket` once the application has accepted it."""
 
     __slots__ = (
-        *("_app", "_connections", "_dropped", "_is_leaving", "_lingering", "_opening", "_room", "_server"),
+        *("_app", "_connections", "_is_leaving", "_leftovers", "_lingering", "_opening", "_room", "_server"),
         *("_transport", "socket"),
     )
 
@@ -36,7 +35,7 @@ class WebsocketProtocol(asyncio.Protocol):
         self._room: asyncio.Event | None = None  # to write more; None where there is some
         self._is_leaving = False
         self._lingering: asyncio.TimerHandle | None = None
-        self._dropped = 0  # bytes
+        self._leftovers = Leftovers()
 
     def begin(self, scope: Scope, early: bytes) -> None:
         """Take the connection over from the protocol that has read the head.
@@ -138,7 +137,7 @@ class WebsocketProtocol(asyncio.Protocol):
         elif self._opening is not None and not self._opening.is_refused:
             self._refuse(400, self._opening)
         else:
-            self._drop(len(data))
+            self._leftovers.drop(data, self._transport)
 
     def pause_writing(self) -> None:
         self._room = asyncio.Event()
@@ -168,18 +167,10 @@ class WebsocketProtocol(asyncio.Protocol):
         """The server stops; how a socket ends then is for our own drain to say."""
 
     def _leave(self) -> None:
-        """Close our half; a whole close with unread bytes resets the connection, which overtakes what was said last."""
         if self._is_leaving:
             return
         self._is_leaving = True
         if not self._transport.is_closing():
-            with suppress(OSError, RuntimeError):
-                self._transport.write_eof()
+            half_close(self._transport)
             # Not closed, which would wait for a peer that reads nothing.
             self._lingering = asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
-
-    def _drop(self, size: int) -> None:
-        """What still comes is read so that our last words are not lost; but not without an end."""
-        self._dropped += size
-        if self._dropped > MOST_DROPPED:
-            reset(self._transport)
