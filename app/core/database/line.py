@@ -49,13 +49,13 @@ class Line:
                 return True
         return False
 
-    def close(self, error: Exception) -> None:
-        """Nobody is left waiting for what will not come."""
+    def close(self, error: Callable[[], Exception]) -> None:
+        """Nobody is left waiting for what will not come; each gets an error of its own."""
         if self._timer is not None:
             self._timer.cancel()
         waiting, self._waiting = self._waiting, OrderedDict()
         for waiter in waiting:
-            _tell(waiter, error)
+            _tell(waiter, error())
 
     def _tell_at(self, deadline: float) -> None:
         delay = max(0.001, deadline - time.monotonic())  # a loop's clock is coarser: never in the same turn again

@@ -123,7 +123,7 @@ class Slots:
 
     def close(self) -> None:
         """To be called before the pool is closed, which does not know of those who wait."""
-        self._line.close(closing())
+        self._line.close(closing)
 
     def stats(self, *, opened: int) -> PoolStats:
         size, idle = self._pool.get_size(), self._pool.get_idle_size()

@@ -184,7 +184,7 @@ async def test_a_line_that_is_closed_sends_everybody_away() -> None:
     pool = Pool()
     waiters = [await pool.waiter() for _ in range(3)]
 
-    pool.line.close(ConnectionError("closed"))
+    pool.line.close(lambda: ConnectionError("closed"))
 
     for each in waiters:
         with pytest.raises(ConnectionError, match="closed"):
