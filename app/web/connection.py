@@ -67,14 +67,15 @@ class HttpConnection(ASGIHTTPConnection):
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         response = await self.app.handle_request(request)
-        timeout = getattr(response, "timeout", ...)
+        limit: float | None = self.app.config["RESPONSE_TIMEOUT"]
+        timeout = getattr(response, "timeout", ...)  # Quart's word for what the settings say
         with suppress(TimeoutError):
-            if timeout is ...:  # Quart's word for what the settings say
-                # Contained apart, as a stream's own TimeoutError is no news of this deadline.
-                with self.app.deadlines.within(self.app.config["RESPONSE_TIMEOUT"]):
+            # Contained apart, as a stream's own TimeoutError is no news of this deadline.
+            if timeout is ... and limit is not None:
+                with self.app.deadlines.within(limit):
                     await contained(self._send_response(send, response))
             else:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(None if timeout is ... else timeout):
                     await contained(self._send_response(send, response))
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -122,6 +122,57 @@ async def test_a_server_that_cancels_is_obeyed(app: Application, server: Server)
     assert serving.cancelled()
     assert app.extensions["cancelled"].is_set()
     assert asyncio.all_tasks() <= before
+
+
+class Stalled(Server):
+    """Takes the head, and nothing more."""
+
+    async def send(self, event: Any) -> None:
+        if self.sent:
+            await asyncio.Event().wait()
+        await super().send(event)
+
+
+@pytest.mark.parametrize(("all_have", "this_has"), [(0.05, ...), (60, 0.05), (None, 0.05)])
+async def test_an_answer_that_is_not_taken_in_time_is_given_up(
+    app: Application, all_have: float | None, this_has: Any
+) -> None:
+    app.config["RESPONSE_TIMEOUT"] = all_have
+    server, around = Stalled(), asyncio.current_task()
+
+    @app.get("/timed")
+    async def timed() -> Response:
+        response = Response(b"done")
+        response.timeout = this_has
+        return response
+
+    async with asyncio.timeout(10):
+        await server.serve(app, "/timed")
+
+    assert [event["type"] for event in server.sent] == ["http.response.start"]
+    assert around is not None
+    assert around.cancelling() == 0
+
+
+@pytest.mark.parametrize(("all_have", "this_has"), [(0.05, None), (None, ...)])
+async def test_an_answer_without_a_limit_waits_for_its_client(
+    app: Application, server: Server, all_have: float | None, this_has: Any
+) -> None:
+    app.config["RESPONSE_TIMEOUT"] = all_have
+
+    @app.get("/timed")
+    async def timed() -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            await asyncio.sleep(0.2)
+            yield b"done"
+
+        response = Response(parts())
+        response.timeout = this_has
+        return response
+
+    await server.serve(app, "/timed")
+
+    assert b"".join(event.get("body", b"") for event in server.sent) == b"done"
 
 
 async def _returns() -> None: ...
