@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisLost
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from app.core.redis import bare_connection
 from app.core.redis_line import DEPTH, LineLost, Lines
@@ -22,8 +22,8 @@ MOST = 3
 class Opened:
     """Opens connections, and knows them."""
 
-    def __init__(self, settings: TestSettings) -> None:
-        self.settings = settings().redis
+    def __init__(self, settings: TestSettings, *overrides: str) -> None:
+        self.settings = settings(*overrides).redis
         self.connections: list[AbstractConnection] = []
 
     async def __call__(self) -> AbstractConnection:
@@ -124,3 +124,69 @@ async def test_a_loop_that_is_late_itself_does_not_call_redis_silent(opened: Ope
 
     assert await running == b"long there"
     await lines.close()
+
+
+async def test_each_command_has_its_own_time_and_one_that_was_given_up_has_none(opened: Opened) -> None:
+    lines = Lines(opened, most=1, timeout=0.6)
+    blocked = asyncio.create_task(lines.run("BLPOP", "nothing", 1.5))
+    await asyncio.wait({blocked}, timeout=0.1)
+    blocked.cancel()  # nobody waits for it any more, and what is silent behind it is silent all the same
+    began = time.monotonic()
+    first = asyncio.create_task(lines.run("ECHO", "first"))
+    await asyncio.wait({first}, timeout=0.3)
+    second = asyncio.create_task(lines.run("ECHO", "second"))
+
+    ended = {}
+    for task in (first, second):
+        with pytest.raises(TimeoutError):
+            await task
+        ended[task] = time.monotonic() - began
+
+    assert 0.59 <= ended[first] < ended[second]
+    assert ended[second] >= 0.89
+    await eventually(lambda: not opened.connections[0].is_connected, within=5)
+    await lines.close()
+
+
+async def test_a_command_that_was_given_up_does_not_end_the_connection(opened: Opened) -> None:
+    lines = Lines(opened, most=1, timeout=0.5)
+    given_up = asyncio.create_task(lines.run("BLPOP", "nothing", 0.7))
+    await asyncio.wait({given_up}, timeout=0.3)
+    given_up.cancel()
+    await asyncio.wait({given_up}, timeout=0.3)  # its time is over meanwhile
+
+    assert await lines.run("ECHO", "behind it") == b"behind it"
+
+    assert len(opened.connections) == 1
+    assert opened.connections[0].is_connected
+    await lines.close()
+
+
+@pytest.mark.parametrize("said", [b"nothing of Redis's\r\n", b"-NOAUTH Authentication required.\r\n"])
+async def test_who_answers_otherwise_than_redis_does_is_left(settings: TestSettings, said: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(said)
+        await reader.read()  # until it is left
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        opened = Opened(settings, f"redis.url={url}")
+        lines = Lines(opened, most=MOST, timeout=30)
+
+        answers = await asyncio.gather(lines.run("PING"), lines.run("PING"), return_exceptions=True)
+
+        assert [isinstance(each, RedisError) for each in answers] == [True, True]
+        assert not opened.connections[0].is_connected
+        await lines.close()
+
+
+async def test_an_answer_to_nothing_ends_the_connection(lines: Lines, opened: Opened) -> None:
+    await lines.run("PING")
+    opened.connections[0]._writer.transport.write(b"PING\r\n")  # type: ignore[union-attr]
+
+    await eventually(lambda: not opened.connections[0].is_connected, within=5)
+
+    assert await lines.run("ECHO", "anew") == b"anew"
+    assert len(opened.connections) == 2
