@@ -229,21 +229,22 @@ async def test_one_who_comes_while_the_pool_itself_opens_a_connection_is_served(
 
 
 async def test_closing_sends_away_those_who_wait(small: Database) -> None:
-    held, over = asyncio.Event(), asyncio.Event()
+    held, over = asyncio.Future[RawConnection](), asyncio.Event()
 
     async def hog() -> None:
-        async with small.connection():
-            held.set()
+        async with small.connection() as connection:
+            held.set_result(connection.raw)
             await over.wait()
 
     holder = asyncio.create_task(hog())
-    await held.wait()
+    raw = await held
     waiters = [await waiting(small) for _ in range(3)]
 
     closed = asyncio.create_task(small.disconnect())
     for each in waiters:
         with pytest.raises(ConnectionTrouble):
             await soon(each)
+    assert not is_gone(raw)  # they were not sent away by its being cut off
     with pytest.raises(ConnectionTrouble):
         await small.fetch_val("SELECT 1")
     over.set()
