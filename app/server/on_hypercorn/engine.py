@@ -60,7 +60,7 @@ class TrackedTCPServer(TCPServer):
     async def run(self) -> None:
         self.connections.add(self)
         transport = self.writer.transport
-        self.gathered, self.deadline = Gathered(transport, self.loop), Deadline(self.loop, self.writer.close)
+        self.gathered, self.deadline = Gathered(transport, self.loop), Deadline(self.loop, self._on_deadline)
         self.idle_task = NO_TASK
         self._wait()
         link = Link(self.writer, self.connections.wires, self.connections.websocket)
@@ -135,6 +135,14 @@ class TrackedTCPServer(TCPServer):
             self.deadline.within(FIRST_REQUEST if self.fresh else 0)
         else:
             self.deadline.within(HEAD if self.head_due else self.config.keep_alive_timeout)
+
+    def _on_deadline(self) -> None:
+        # What the loop has just read is looked at before: it may be the next request.
+        self.loop.call_soon(self._leave_idle)
+
+    def _leave_idle(self) -> None:
+        if self.idle:
+            self.writer.close()
 
     async def _end(self) -> None:
         protocol = self.protocol.protocol
