@@ -53,6 +53,8 @@ class Line(asyncio.Protocol):
         )
         self._transport = connection._writer.transport  # type: ignore[union-attr]  # noqa: SLF001
         self._transport.set_protocol(self)
+        if connection._reader.at_eof():  # type: ignore[union-attr]  # noqa: SLF001  (it is told to a protocol only once)
+            self.lose(LineLost())
 
     @property
     def depth(self) -> int:

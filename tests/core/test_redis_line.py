@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio.connection import AbstractConnection
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.core.redis import bare_connection
 from app.core.redis_line import DEPTH, LineLost, Lines
+from tests.harness.proxy import open_proxy
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
@@ -52,6 +54,30 @@ async def test_commands_of_many_tasks_share_a_connection(lines: Lines, opened: O
 
     assert answers == [word.encode() for word in words]
     assert len(opened.connections) == 1
+
+
+async def test_a_connection_that_is_lost_before_it_is_taken_over_fails_at_once(settings: TestSettings) -> None:
+    url = settings().redis.url.reveal()
+    address = urlsplit(url)
+    assert address.hostname is not None
+    assert address.port is not None
+    async with open_proxy(address.hostname, address.port) as proxy:
+        opened = Opened(settings, f"redis.url={proxy.url(url)}")
+
+        async def lost_at_once() -> AbstractConnection:
+            connection = await opened()
+            proxy.cut()
+            await eventually(lambda: connection._reader is not None and connection._reader.at_eof(), within=10)
+            return connection
+
+        lines = Lines(lost_at_once, most=MOST, timeout=30)
+        began = time.monotonic()
+        with pytest.raises(LineLost):
+            await lines.run("ECHO", "x")
+        took = time.monotonic() - began
+        await lines.close()
+
+    assert took < 10
 
 
 async def test_there_are_no_more_connections_than_allowed(lines: Lines, opened: Opened) -> None:
