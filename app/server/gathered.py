@@ -19,6 +19,8 @@ class Gathered:
         self._size = 0
 
     def write(self, data: bytes) -> None:
+        if not data:  # from Python 3.12 on asyncio's transport would try to send it for ever, once it comes last
+            return
         self._size += len(data)
         self._held.append(data)
         if self._size > MOST_HELD:
