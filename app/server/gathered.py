@@ -19,8 +19,6 @@ class Gathered:
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        if not data:  # from Python 3.12 on asyncio's transport would try to send it for ever, once it comes last
-            return
         self._size += len(data)
         self._held.append(data)
         if self._size > MOST_HELD:
@@ -33,4 +31,6 @@ class Gathered:
             return
         held, self._held, self._size = self._held, [], 0
         if not self._transport.is_closing():
-            self._transport.writelines(held)
+            # Not by `writelines`: asyncio's own, from Python 3.12 on, never tells the writer to wait for a slow reader,
+            # and tries for ever to send an empty piece that comes last.
+            self._transport.write(b"".join(held))
