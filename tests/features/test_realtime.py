@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
@@ -148,9 +149,12 @@ async def test_what_is_unsubscribed_is_heard_no_more(app: AppProcess, ada: Talk,
 
 
 async def test_the_last_listener_takes_the_subscription_in_redis_along(ada: Talk, guest: Talk, redis_url: str) -> None:
+    database = urlsplit(redis_url).path.strip("/")
+
     def channels() -> list[str]:
         with Redis.from_url(redis_url) as redis:
-            return [name.decode() for name in redis.pubsub_channels("*topic:news:rome")]
+            # Channels are those of the whole server, the databases of other tests included.
+            return [name.decode() for name in redis.pubsub_channels(f"*:{database}:topic:news:rome")]
 
     await ada.subscribe("news:rome")
     await guest.subscribe("news:rome")
