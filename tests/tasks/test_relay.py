@@ -198,8 +198,17 @@ async def test_while_another_one_is_at_it_it_passes(settings: TestSettings) -> N
         assert await house.relay.run_once() == 1
 
 
-async def test_a_hint_wakes_it_and_it_tells_all_workers(settings: TestSettings) -> None:
+async def test_a_hint_wakes_it_and_it_tells_all_workers(
+    settings: TestSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with bench(settings, hears("a"), overrides=("worker.poll_interval=60",)) as house:
+        rests, wait = asyncio.Event(), house.hints.wait
+
+        async def resting(message: str, *, within: float) -> bool:
+            rests.set()
+            return await wait(message, within=within)
+
+        monkeypatch.setattr(house.hints, "wait", resting)
         told: list[str] = []
         house.hints.on_message(told.append)
         elsewhere, heard = Hints(), list[str]()
@@ -209,6 +218,7 @@ async def test_a_hint_wakes_it_and_it_tells_all_workers(settings: TestSettings) 
             beside(house.relay.run(), name="relay"),
         ):
             await eventually(lambda: "outbox" in heard, within=WITHIN)
+            await eventually(rests.is_set, within=WITHIN)  # its first look is over, and has found nothing
             heard.clear()
 
             await house.publish(new_id(), 1)
