@@ -7,9 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-from app.core.database import ConnectionTrouble
 from app.embedded import PostgresServer, Stop
 from tests.harness.app_process import AppProcess, launch_app
 from tests.harness.settings import TestSettings
@@ -49,10 +47,8 @@ class Faults:
 
     async def kill_one(self) -> None:
         """There are two by then: on a busy machine a start takes longer than the time between two kills."""
-        while late := [worker for worker in self.workers if not await listens(worker)]:
-            for worker in late:  # as a supervisor would
-                self.workers.remove(worker)
-                await self.start_worker()
+        for worker in self.workers:
+            await worker.listening()
         worker = self.workers.pop(0)
         self.kills.append(Kill(time.time(), worker.pid))
         worker.kill()
@@ -90,20 +86,3 @@ class Faults:
 
     async def close(self) -> None:
         await self._running.aclose()
-
-
-async def listens(worker: AppProcess) -> bool:
-    """False where it has left at its start, as PostgreSQL was just then away; fails where it has left otherwise."""
-    try:
-        await worker.listening()
-    except AssertionError:
-        if not any(_found_no_database(crash) for crash in worker.events("crashed")):
-            raise
-        return False
-    return True
-
-
-def _found_no_database(crash: dict[str, Any]) -> bool:
-    return crash["phase"] == "starting" and any(
-        each["exc_type"] == ConnectionTrouble.__name__ for each in crash["exception"]
-    )
