@@ -37,8 +37,6 @@ PATIENCE = 30.0
 
 @pytest.fixture
 async def apps(settings: TestSettings, own_redis: RedisServer) -> AsyncIterator[list[AppProcess]]:
-    async with Client.from_url(own_redis.url) as client:
-        await client.flushall()  # it is the module's
     async with running_apps(settings, own_redis) as started:
         yield started
 
@@ -46,8 +44,6 @@ async def apps(settings: TestSettings, own_redis: RedisServer) -> AsyncIterator[
 @pytest.fixture
 async def patient_apps(settings: TestSettings, own_redis: RedisServer) -> AsyncIterator[list[AppProcess]]:
     """Where every push has to be taken, also on a busy machine."""
-    async with Client.from_url(own_redis.url) as client:
-        await client.flushall()
     async with running_apps(settings, own_redis, "redis.timeout=5") as started:
         yield started
 
@@ -55,6 +51,8 @@ async def patient_apps(settings: TestSettings, own_redis: RedisServer) -> AsyncI
 @asynccontextmanager
 async def running_apps(settings: TestSettings, server: RedisServer, *overrides: str) -> AsyncIterator[list[AppProcess]]:
     options = (f"redis.url={server.url}", "rate_limit.enabled=false", "telemetry.networks=127.0.0.0/8", *overrides)
+    async with Client.from_url(server.url) as client:
+        await client.flushall()  # it is the module's: who was revoked in another test is not in this one
     async with AsyncExitStack() as running:
         started = [await running.enter_async_context(launch_app(settings, *options, module=ROUTES)) for _ in range(2)]
         for app in started:
