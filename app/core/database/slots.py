@@ -61,7 +61,14 @@ class Slots:
         return trouble(error, gone=True) or error
 
     async def release(self, raw: RawConnection) -> None:
-        """Never raises for the connection's own sake: one that can't be reset in time is thrown away."""
+        """Never raises for the connection's own sake: one that can't be reset in time is thrown away.
+
+        In a task of its own, which a cancellation does not end: asyncpg's release goes on then too, but how it ended
+        would be known to nobody (asyncio would log "Task exception was never retrieved").
+        """
+        await asyncio.shield(asyncio.ensure_future(self._release(raw)))
+
+    async def _release(self, raw: RawConnection) -> None:
         gone = is_gone(raw)
         try:
             await self._pool.release(raw, timeout=SETTLE_TIMEOUT)
