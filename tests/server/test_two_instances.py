@@ -52,7 +52,7 @@ async def patient_apps(settings: TestSettings, own_redis: RedisServer) -> AsyncI
 async def running_apps(settings: TestSettings, server: RedisServer, *overrides: str) -> AsyncIterator[list[AppProcess]]:
     options = (f"redis.url={server.url}", "rate_limit.enabled=false", "telemetry.networks=127.0.0.0/8", *overrides)
     async with Client.from_url(server.url) as client:
-        await client.flushall()  # it is the module's
+        await client.flushall()  # it is the module's: who was revoked in another test is not in this one
     async with AsyncExitStack() as running:
         started = [await running.enter_async_context(launch_app(settings, *options, module=ROUTES)) for _ in range(2)]
         for app in started:

@@ -121,15 +121,15 @@ def divert(pool: RawPool, offer: Callable[[Holder], bool]) -> None:
     queue._put = put  # noqa: SLF001
 
 
-async def give_back(pool: RawPool, raw: RawConnection, *, within: float) -> None:
-    """As `release`, but without a task and a timer of its own where there is nothing to be reset and waited for."""
+def give_back(raw: RawConnection) -> bool:
+    """What the pool's `release` does where there is nothing to be reset and waited for; False where there is."""
     if not _is_clean(raw):
-        await pool.release(raw, timeout=within)
-        return
+        return False
     raw._con._on_release()  # noqa: SLF001
     holder = raw._holder  # noqa: SLF001
     holder._release()  # noqa: SLF001
     holder._setup_inactive_callback()  # noqa: SLF001
+    return True
 
 
 def _is_clean(raw: RawConnection) -> bool:

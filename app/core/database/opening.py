@@ -14,6 +14,7 @@ import structlog
 
 from app.core.database.database import Database
 from app.core.database.errors import (
+    ConnectionTrouble,
     DatabaseUnavailable,
     TlsRefused,
     UnknownDatabase,
@@ -49,16 +50,14 @@ async def open_database(
     below PostgreSQL 18.
     """
     database = Database(settings, application_name=application_name, observer=observer)
-    await _connect(database)
+    await _open(database, processes)
     try:
-        await check_version(database)
-        await check_capacity(database, processes=processes)
         yield database
     finally:
         await database.disconnect()
 
 
-async def _connect(database: Database) -> None:
+async def _open(database: Database, processes: int) -> None:
     """Full jitter: a hundred processes that lost one database do not come back in step."""
     deadline = time.monotonic() + database.settings.start_timeout
     attempt = 0
@@ -66,13 +65,30 @@ async def _connect(database: Database) -> None:
         attempt += 1
         try:
             async with asyncio.timeout_at(_loop_time(deadline)):
-                return await database.connect()
-        except FAILURES as error:
+                return await _try(database, processes)
+        except (*FAILURES, ConnectionTrouble) as trouble:
+            error = _said_by_the_driver(trouble)
             retry_in = _random.uniform(0, min(LONGEST_RETRY, FIRST_RETRY * 2**attempt))
             if (final := refusal(database.settings, error)) or time.monotonic() + retry_in >= deadline:
                 raise (final or _timed_out(database.settings, error)) from error
             log.warning("database_unreachable", attempt=attempt, retry_in=round(retry_in, 3), reason=reason(error))
         await asyncio.sleep(retry_in)
+
+
+async def _try(database: Database, processes: int) -> None:
+    """A server may go away between its first answer and its last: it is open when it has answered all."""
+    await database.connect()
+    try:
+        await check_version(database)
+        await check_capacity(database, processes=processes)
+    except BaseException:
+        await database.disconnect()
+        raise
+
+
+def _said_by_the_driver(error: Exception) -> Exception:
+    cause = error.__cause__
+    return cause if isinstance(error, ConnectionTrouble) and isinstance(cause, FAILURES) else error
 
 
 def _loop_time(deadline: float) -> float:

@@ -89,10 +89,18 @@ class Slots:
         return trouble(error, gone=True) or error
 
     async def release(self, raw: RawConnection) -> None:
-        """Never raises for the connection's own sake: one that can't be reset in time is thrown away."""
+        """Never raises for the connection's own sake: one that can't be reset in time is thrown away.
+
+        What takes waiting is done in a task of its own, which a cancellation does not end: asyncpg's release goes on
+        then too, but how it ended would be known to nobody (asyncio would log "Task exception was never retrieved").
+        """
+        if not give_back(raw):
+            await asyncio.shield(asyncio.ensure_future(self._release(raw)))
+
+    async def _release(self, raw: RawConnection) -> None:
         gone = is_gone(raw)
         try:
-            await give_back(self._pool, raw, within=SETTLE_TIMEOUT)
+            await self._pool.release(raw, timeout=SETTLE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  (the caller's result is not harmed by a connection that is lost)
             gone = True
             log.warning("connection_discarded", error=type(error).__name__)

@@ -21,6 +21,7 @@ from app.core.database import Database
 from app.core.database.driver import (
     Holder,
     RawConnection,
+    RawPool,
     SessionConnection,
     acquire,
     closing,
@@ -96,6 +97,11 @@ def at_once(running: Coroutine[Any, Any, Any]) -> Any:
     return ended.value.value
 
 
+async def give_back_either_way(pool: RawPool, raw: RawConnection) -> None:
+    if not give_back(raw):
+        await pool.release(raw, timeout=1)
+
+
 async def test_a_free_connection_is_taken_and_given_back_without_waiting(db: Database) -> None:
     pool = pool_of(db)
     size, idle = pool.get_size(), pool.get_idle_size()
@@ -103,9 +109,9 @@ async def test_a_free_connection_is_taken_and_given_back_without_waiting(db: Dat
     raw = at_once(take_free(pool))
     during = pool.get_idle_size()
     answer = await raw.fetchval("SELECT 1")
-    at_once(give_back(pool, raw, within=1))
+    given = give_back(raw)
 
-    assert (during, answer) == (idle - 1, 1)
+    assert (during, answer, given) == (idle - 1, 1, True)
     assert (pool.get_size(), pool.get_idle_size()) == (size, idle)
     assert is_gone(raw)
     assert await db.fetch_val("SELECT 1") == 1
@@ -118,10 +124,9 @@ async def test_where_none_is_free_and_open_the_pool_itself_is_asked(db: Database
     while raw := at_once(take_free(pool)):
         taken.append(raw)
     opened = await db.fetch_val("SELECT 1")  # by the way that opens one
-    for each in taken:
-        await give_back(pool, each, within=1)
+    given = [give_back(each) for each in taken]
 
-    assert len(taken) == pool.get_min_size()
+    assert given == [True] * pool.get_min_size()
     assert opened == 1
 
 
@@ -146,7 +151,8 @@ async def test_what_is_not_clean_goes_back_the_pools_own_way(
     raw = await take_free(pool)
     await leave(raw)
 
-    await give_back(pool, raw, within=1)
+    assert not give_back(raw)
+    await pool.release(raw, timeout=1)
 
     async with db.connection() as connection:
         left = await connection.fetch_val("SELECT current_setting('application_name')")
@@ -165,7 +171,7 @@ async def test_a_listener_that_was_left_does_not_listen_to_the_next_one(db: Data
     await _listen(raw)
 
     with pytest.warns(asyncpg.InterfaceWarning, match="active log listener"):
-        await give_back(pool, raw, within=1)
+        await give_back_either_way(pool, raw)
 
     assert below._log_listeners == set()
 
@@ -189,7 +195,7 @@ async def test_an_unused_connection_is_watched_and_a_used_one_is_not(db: Databas
     raw: RawConnection = await take_free(pool)
     holder = raw._holder
     used = holder._inactive_callback
-    await give_back(pool, raw, within=1)
+    assert give_back(raw)
 
     assert used is None
     assert holder._inactive_callback is not None
@@ -208,7 +214,7 @@ async def test_whatever_comes_back_is_offered_first(db: Database) -> None:
         raw: RawConnection = await take_free(pool)
         holder = raw._holder
         await leave(raw)
-        await give_back(pool, raw, within=1)
+        await give_back_either_way(pool, raw)
         assert offered == [holder]
         offered.clear()
 
@@ -231,7 +237,7 @@ async def test_what_was_taken_when_it_was_offered_is_for_nobody_else(db: Databas
 
     raw: RawConnection = await take_free(pool)
     divert(pool, take)
-    await give_back(pool, raw, within=1)
+    assert give_back(raw)
 
     assert pool._queue.qsize() == free - 1
     assert len(taken) == 1
@@ -306,7 +312,7 @@ async def test_a_pool_that_is_closed_says_so_in_asyncpgs_words(db: Database) -> 
         await pool.acquire()
 
     assert str(ours.value) == str(theirs.value) == str(closing())
-    await give_back(pool, raw, within=1)
+    assert give_back(raw)
     await ending
 
 

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
 from app.core.database import (
+    ConnectionTrouble,
     Database,
     DatabaseUnavailable,
     TlsRefused,
@@ -19,6 +21,7 @@ from app.core.database import (
     UnsupportedServer,
     WrongPassword,
     open_database,
+    opening,
     server,
 )
 from app.core.database.opening import refusal
@@ -82,6 +85,53 @@ async def test_a_server_that_comes_up_late_is_waited_for(settings: TestSettings)
                 assert await db.fetch_val("SELECT 1") == 1
 
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"].count("database_unreachable") >= 1
+
+
+@pytest.mark.parametrize("check", ["check_version", "check_capacity"])
+async def test_a_server_that_goes_away_between_its_first_answer_and_its_last_is_waited_for(
+    settings: TestSettings, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    chosen = settings().database
+    failures: list[Exception] = []
+    async with open_proxy(chosen.host, chosen.port) as proxy:
+        real = getattr(opening, check)
+
+        async def cut_off_once(*args: Any, **options: Any) -> None:
+            if not failures:
+                proxy.cut()
+                asyncio.get_running_loop().call_later(0.3, proxy.heal)
+            try:
+                await real(*args, **options)
+            except ConnectionTrouble as error:
+                failures.append(error)
+                raise
+
+        monkeypatch.setattr(opening, check, cut_off_once)
+        with capture_logs() as logs:
+            async with open_database(settings(*through(proxy)).database) as db:
+                assert await db.fetch_val("SELECT 1") == 1
+
+    assert len(failures) == 1
+    assert [entry["attempt"] for entry in logs if entry["event"] == "database_unreachable"][:1] == [1]
+
+
+async def test_a_server_that_goes_away_for_good_after_its_first_answer_ends_the_start_with_the_limit(
+    settings: TestSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings().database
+    before = asyncio.all_tasks()
+    async with open_proxy(chosen.host, chosen.port) as proxy:
+
+        async def cut_off(database: Database) -> None:
+            proxy.cut()
+            await server.check_version(database)
+
+        monkeypatch.setattr(opening, "check_version", cut_off)
+        error, _ = await opening_fails_with(settings(*through(proxy), "database.start_timeout=0.5").database)
+
+    assert type(error) is DatabaseUnavailable
+    assert " could not be reached within 0.5 s: " in str(error)
+    assert asyncio.all_tasks() <= before
 
 
 @pytest.mark.parametrize(

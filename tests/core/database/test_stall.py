@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import databases
 import psutil
@@ -23,7 +25,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.fault
 
-LIMIT = 0.5  # seconds, of every timeout in here
+LIMIT = 1.5  # seconds, of every timeout in here; eight connections are opened anew within it, also on a busy machine
 MARGIN = 1.0  # what an ending may add
 
 
@@ -117,6 +119,8 @@ async def test_every_request_ends_in_time_while_the_server_is_stopped(
     db: Database, own_postgres: PostgresServer, limit: float | None
 ) -> None:
     before = asyncio.all_tasks()
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     steps = [Step() for _ in REQUESTS]
     tasks = [asyncio.create_task(timed(each, db, step, limit)) for each, step in zip(REQUESTS, steps, strict=True)]
     async with asyncio.timeout(20):
@@ -132,6 +136,8 @@ async def test_every_request_ends_in_time_while_the_server_is_stopped(
     assert {name: took for name, took in seconds.items() if took > (limit or LIMIT) + MARGIN} == {}
     assert await usable_at_once(db, wanted=8, within=20) == 8
     await eventually(lambda: asyncio.all_tasks() <= before, within=20)
+    gc.collect()  # a task whose error nobody has asked for complains at its end
+    assert complaints == []
 
 
 async def test_a_stock_request_stays_stuck(own_postgres: PostgresServer) -> None:

@@ -44,7 +44,7 @@ async def time_out_in_one_task(work: Work, *, cuts: int, longest: float, dice: r
 
 
 async def usable_at_once(db: databases.Database, *, wanted: int, within: float) -> int:
-    """How many connections can be held and used at the same time."""
+    """How many connections can be held and used at the same time; what the others met is printed."""
     usable = 0
     everybody = asyncio.Event()
 
@@ -63,5 +63,6 @@ async def usable_at_once(db: databases.Database, *, wanted: int, within: float) 
         task.cancel()
     await asyncio.wait(tasks, timeout=within)
     for task in done:
-        task.exception()
+        if error := task.exception():
+            print(f"not usable: {error!r} caused by {error.__cause__!r}")  # noqa: T201  (shown where a test fails)
     return usable
