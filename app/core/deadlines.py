@@ -7,6 +7,7 @@ looks in vain.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from types import TracebackType
 
 
@@ -63,6 +64,7 @@ class _Line:
         self._seconds = seconds
         self._due: dict[Deadline, float] = {}
         self._watching: asyncio.AbstractEventLoop | None = None  # the one that has the timer
+        self._context = Context()  # the timer's, which is set anew again and again, for nobody's request
 
     def add(self, deadline: Deadline) -> None:
         loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ class _Line:
 
     def _watch(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._watching = loop
-        loop.call_at(due, self._look, loop, due)
+        loop.call_at(due, self._look, loop, due, context=self._context)
 
     def _look(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
         """`now` is what the timer was set to: a loop may count in milliseconds, and be early by a part of one."""

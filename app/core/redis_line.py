@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -47,6 +48,7 @@ class Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[asyncio.Future[Value], float]] = deque()  # in the order of their answers, and dues
         self._watching = False
+        self._context = Context()  # the timer's, which is set anew again and again, for nobody's request
         self._ends = Lost  # an answer of this kind says so
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=NOTHING_YET
@@ -110,7 +112,7 @@ class Line(asyncio.Protocol):
     def _watch(self, due: float) -> None:
         """One timer for all, for the first that may be due: a timer each is what most would take back again."""
         self._watching = True
-        self._loop.call_at(due, self._look, due)
+        self._loop.call_at(due, self._look, due, context=self._context)
 
     def _look(self, due: float) -> None:
         """`due` is what the timer was set to: a loop may count in milliseconds, and be early by a part of one."""

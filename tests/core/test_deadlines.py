@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 import pytest
 
 from app.core.deadlines import Deadlines
+from tests.harness.forgetting import is_forgotten
 from tests.harness.waiting import eventually
 
 SHORT, LONG = 0.05, 60.0  # seconds
@@ -47,7 +48,7 @@ async def test_each_has_a_time_of_its_own() -> None:
 async def test_those_of_one_length_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines, loop = Deadlines(), asyncio.get_running_loop()
     timers: list[float] = []
-    monkeypatch.setattr("asyncio.BaseEventLoop.call_at", lambda _loop, due, *_: timers.append(due))
+    monkeypatch.setattr("asyncio.BaseEventLoop.call_at", lambda _loop, due, *_, **_kw: timers.append(due))
 
     for _ in range(100):
         with deadlines.within(LONG):
@@ -145,3 +146,13 @@ def test_a_loop_that_was_closed_takes_no_deadline_along() -> None:
 
     with pytest.raises(TimeoutError):
         asyncio.run(_wait(deadlines.within(SHORT)))
+
+
+async def test_the_timer_keeps_nothing_of_the_request_that_set_it() -> None:
+    deadlines = Deadlines()
+
+    async def request() -> None:
+        with deadlines.within(LONG):
+            pass
+
+    assert await is_forgotten(request)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.core.redis import bare_connection
 from app.core.redis_line import DEPTH, LineLost, Lines
+from tests.harness.forgetting import is_forgotten
 from tests.harness.proxy import open_proxy
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -216,3 +217,15 @@ async def test_an_answer_to_nothing_ends_the_connection(lines: Lines, opened: Op
 
     assert await lines.run("ECHO", "anew") == b"anew"
     assert len(opened.connections) == 2
+
+
+async def test_the_timer_keeps_nothing_of_the_request_that_set_it(opened: Opened) -> None:
+    lines = Lines(opened, most=MOST, timeout=1)
+    await lines.run("PING")  # who opens a connection is kept by it
+    await eventually(lambda: not lines._lines[0]._watching, within=20)
+
+    async def request() -> None:
+        await lines.run("PING")
+
+    assert await is_forgotten(request)
+    await lines.close()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextvars import Context
 
 from app.core.database.driver import Holder
 
@@ -25,6 +26,7 @@ class Line:
         self._put_back = put_back
         self._waiting: OrderedDict[Waiter, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
+        self._context = Context()  # the timer's, which is set anew again and again, for nobody's request
 
     async def wait(self, started: float) -> Holder:
         """Raises `TimeoutError`, or what the line was closed with; `started` is of the monotonic clock."""
@@ -59,7 +61,7 @@ class Line:
 
     def _tell_at(self, deadline: float) -> None:
         delay = max(0.001, deadline - time.monotonic())  # a loop's clock is coarser: never in the same turn again
-        self._timer = asyncio.get_running_loop().call_later(delay, self._tell_the_late)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tell_the_late, context=self._context)
 
     def _tell_the_late(self) -> None:
         self._timer = None

@@ -9,6 +9,7 @@ import pytest
 
 from app.core.database.driver import Holder
 from app.core.database.line import Line
+from tests.harness.forgetting import is_forgotten
 from tests.harness.waiting import eventually
 
 LONG = 60.0  # seconds that no test waits
@@ -190,3 +191,15 @@ async def test_a_line_that_is_closed_sends_everybody_away() -> None:
     done, _ = await asyncio.wait(waiters, timeout=20)
     assert [str(each.exception()) for each in done] == ["closed"] * 3
     await eventually(lambda: pool.line._timer is None or pool.line._timer.cancelled(), within=10)
+
+
+async def test_the_timer_keeps_nothing_of_the_request_that_set_it() -> None:
+    pool = Pool()
+
+    async def request() -> None:
+        waiter = await pool.waiter()
+        pool.free("a")
+        await waiter
+
+    assert await is_forgotten(request)
+    assert pool.line._timer is not None
