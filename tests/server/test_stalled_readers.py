@@ -40,6 +40,8 @@ async def test_stalled_readers_are_dropped_and_felt_by_nobody(
 ) -> None:
     app = await app_process(f"server.event_loop={loop}", *OPEN_TO_ALL, PATIENT, module="tests.server.socket_routes")
     await connected(app)
+    # The first push opens the connection that all of them share.
+    (await app.http.post("/test/push?count=1&size=0&every=0")).raise_for_status()
     at_first = await held_at_rest(app)
     late: list[float] = []
     healthy = await open_peers(app.url, HEALTHY, "/ws", on_text=lambda text: late.extend(_late(text)))
