@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -137,6 +138,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order.longest_first(items)
     if worker_input(config):
         order.tell_xdist(items)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: the garbage collector would look through it all again and again, for a quarter of a
+    second (with 4,200 tests, Python 3.11) of whatever a test measures just then."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
