@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from app.core.database import codecs
 from app.core.database.driver import RawConnection, drop, is_gone
@@ -24,7 +25,12 @@ class Opener:
         self._left: list[Opening] = []
 
     async def open(self, *args: Value, **options: Value) -> RawConnection:
-        opening = self._take() or asyncio.create_task(codecs.connect(*args, **options))
+        while opening := self._take():
+            with suppress(Exception):  # its time began with somebody else: that it is over is no news of ours
+                return await self._opened(opening)
+        return await self._opened(asyncio.create_task(codecs.connect(*args, **options)))
+
+    async def _opened(self, opening: Opening) -> RawConnection:
         try:
             raw = await asyncio.shield(opening)
         except asyncio.CancelledError:

@@ -25,7 +25,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.fault
 
-LIMIT = 1.5  # seconds, of every timeout in here; eight connections are opened anew within it, also on a busy machine
+LIMIT = 0.5  # seconds, of every timeout in here
 MARGIN = 1.0  # what an ending may add
 
 
