@@ -20,6 +20,11 @@ from app.core.deadlines import Deadlines
 from app.web.escapes import contained, is_cancelling
 from app.web.request_headers import headers_of
 
+# Seconds after which a handler whose request has no body is listened for. Most have answered by then, and listening
+# costs a tenth of a small request; so much later it may be ended where its client has gone.
+LISTEN_AFTER = 0.1
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
 
 class PunctualQuart(Quart):
     """Has the deadlines that its requests and their answers keep to."""
@@ -30,7 +35,7 @@ class PunctualQuart(Quart):
 
 
 class HttpConnection(ASGIHTTPConnection):
-    """Listens to the client from the moment on at which the handler waits for something.
+    """Listens to the client from the moment on at which the handler waits for something, or a little later.
 
     Quart's own runs the handler in one task, listens in another and, before Python 3.12, sends in a third: for a
     handler that waits for nothing they take as long as the rest of a request together.
@@ -44,7 +49,11 @@ class HttpConnection(ASGIHTTPConnection):
         async def listen() -> None:  # one coroutine: a second one inside would be left over by an early cancellation
             await contained(self.handle_messages(request, receive))
 
-        async with Listening(listen):
+        after = 0.0
+        if self._is_without_body():
+            request.body.set_complete()
+            after = LISTEN_AFTER
+        async with Listening(listen, after=after):
             await contained(self.handle_request(request, send))
 
     def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
@@ -64,6 +73,11 @@ class HttpConnection(ASGIHTTPConnection):
             send_push_promise=partial(self._send_push_promise, send),
             scope=scope,
         )
+
+    def _is_without_body(self) -> bool:
+        """Known from the head; HTTP/2 tells it elsewhere."""
+        is_told = self.scope["http_version"] in ("1.1", "1.0")
+        return is_told and all(name not in BODY_HEADERS for name, _ in self.scope["headers"])
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         response = await self.app.handle_request(request)
@@ -105,13 +119,14 @@ async def _send_whole(send: ASGISendCallable, response: Response, body: DataBody
 class Listening:
     """Ends the handler inside where the client is gone; a handler that never waits is not listened for."""
 
-    def __init__(self, listen: Callable[[], Coroutine[None, None, None]]) -> None:
-        """`listen` returns when the client is gone."""
+    def __init__(self, listen: Callable[[], Coroutine[None, None, None]], *, after: float = 0.0) -> None:
+        """`listen` returns when the client is gone; it begins `after` so many seconds, if the handler still runs."""
         self._listen = listen
         self._handler = asyncio.current_task()
         self._task: asyncio.Task[None] | None = None
         self._over = self._gone = False
-        self._start = asyncio.get_running_loop().call_soon(self._begin)
+        loop = asyncio.get_running_loop()
+        self._start = loop.call_later(after, self._begin) if after else loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._listen())

@@ -50,7 +50,7 @@ SCOPE: Any = {
     "scheme": "http",
     "path": "/",
     "query_string": b"",
-    "headers": [(b"host", b"test")],
+    "headers": [(b"host", b"test"), (b"transfer-encoding", b"chunked")],
     "client": None,
 }
 

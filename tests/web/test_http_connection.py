@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-from quart import Response
+from quart import Response, request
 
-from app.web import Application
+from app.web import Application, connection
 from app.web.connection import Listening
 
 ENDED = {"type": "http.request", "body": b"", "more_body": False}
 GONE = {"type": "http.disconnect"}
+LENGTH = (b"content-length", b"0")
 
 
 class Server:
@@ -37,7 +38,7 @@ class Server:
     def leave(self) -> None:
         self._gone.set()
 
-    def serve(self, app: Application, path: str) -> Coroutine[Any, Any, None]:
+    def serve(self, app: Application, path: str, *headers: tuple[bytes, bytes]) -> Coroutine[Any, Any, None]:
         scope: Any = {
             "type": "http",
             "http_version": "1.1",
@@ -47,7 +48,7 @@ class Server:
             "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(b"host", b"tested")],
+            "headers": [(b"host", b"tested"), *headers],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
             "state": {},
@@ -96,9 +97,45 @@ async def test_an_answer_of_one_part_is_two_events_in_one_task(app: Application,
     assert asyncio.all_tasks() == before
 
 
-async def test_a_client_that_leaves_ends_the_handler_and_nothing_around_it(app: Application, server: Server) -> None:
+@pytest.mark.parametrize(
+    ("header", "is_asked"), [((b"x-header", b"1"), False), (LENGTH, True), ((b"transfer-encoding", b"chunked"), True)]
+)
+async def test_a_handler_that_hardly_waits_is_listened_for_where_a_body_may_come(
+    app: Application, server: Server, header: tuple[bytes, bytes], is_asked: bool
+) -> None:
+    @app.get("/hardly-waits")
+    async def hardly_waits() -> str:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return "done"
+
+    await server.serve(app, "/hardly-waits", header)
+
+    assert bool(server.asked) is is_asked
+
+
+async def test_that_there_is_no_body_is_known_without_listening(
+    app: Application, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LISTEN_AFTER", 60)
+
+    @app.get("/reads")
+    async def reads() -> dict[str, int]:
+        return {"bytes": len(await request.get_data())}
+
+    async with asyncio.timeout(20):
+        await server.serve(app, "/reads")
+
+    assert server.sent[1]["body"] == b'{"bytes":0}\n'
+    assert server.asked == 0
+
+
+@pytest.mark.parametrize("headers", [(), (LENGTH,)])
+async def test_a_client_that_leaves_ends_the_handler_and_nothing_around_it(
+    app: Application, server: Server, headers: tuple[tuple[bytes, bytes], ...]
+) -> None:
     around = asyncio.current_task()
-    serving = server.serve(app, "/waits")
+    serving = server.serve(app, "/waits", *headers)
     app_waits = asyncio.create_task(app.extensions["waiting"].wait())
     app_waits.add_done_callback(lambda _: server.leave())
 
