@@ -74,9 +74,9 @@ class Client:
         """When the page came into its state of this number, in seconds of its own clock."""
         return float((await self.run("window.moments"))[number]) / 1000
 
-    async def detail(self, state: str) -> dict[str, Any]:
-        """What was told with a state, the last time."""
-        found: dict[str, Any] = [detail for name, detail in await self.told("state") if name == state][-1]
+    async def detail(self, state: str, *, time: int = -1) -> dict[str, Any]:
+        """What was told with a state, the last time; `time` is 0 for the first."""
+        found: dict[str, Any] = [detail for name, detail in await self.told("state") if name == state][time]
         return found
 
     async def reaches(self, *states: str, within: float = 20) -> None:
