@@ -118,12 +118,6 @@ def _logged_at(line: dict[str, str]) -> float:
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
-def _durations(app: AppProcess, route: str) -> list[float]:
-    """Seconds that each client's request took, as the access log has it; nothing before all of them are there."""
-    took = [line["duration_ms"] / 1000 for line in app.logs if line.get("route") == route]
-    return took if len(took) > CLIENTS else []  # and the one that was asked at the end
-
-
 async def _assert_ledger(writers: Writers, postgres: PostgresServer) -> None:
     """What was acknowledged is there; nothing was tried twice behind a client's back."""
     connection = await asyncpg.connect(postgres.url, ssl=False)
@@ -211,9 +205,7 @@ async def test_a_stopped_postgres_holds_no_request_longer_than_its_deadline(
 
     assert {status for status, _ in answers} <= {408, 503}, "the fault happened: nothing was answered"
     assert (noticed < NOTICED, healing < NOTICED) == (True, True), (noticed, healing)
-    assert max(seconds for _, seconds in answers) < HUNG, "none hung"
-    took = await eventually(lambda: _durations(app, "/test/query"), within=PATIENCE)
-    assert max(took) < REQUEST_TIMEOUT + 1, "a promise, by the server's own clock: these clients may be starved"
+    assert max(seconds for _, seconds in answers) < REQUEST_TIMEOUT + 1, "a promise"
     assert {status for status, _ in lives} == {200}
     assert max(seconds for _, seconds in lives) < 1
     assert again.status_code == 200

@@ -11,6 +11,7 @@ from tests.harness.app_process import AppProcess
 from tests.harness.crowd import Crowd
 from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
+from tests.harness.processes import census
 from tests.harness.waiting import eventually
 
 # Thousands of sockets: one such test at a time, or each would see the others' load.
@@ -29,10 +30,7 @@ def rss(app: AppProcess) -> int:
 
 
 def files(app: AppProcess) -> int:
-    """All but the connections to services, which are opened as they are needed, and given up on a busy day."""
-    process = psutil.Process(app.pid)
-    here = int(app.url.rpartition(":")[2])
-    return process.num_fds() - sum(each.laddr.port != here for each in process.net_connections("tcp"))
+    return census(app.pid).files
 
 
 async def settled(app: AppProcess) -> int:

@@ -68,13 +68,17 @@ async def test_that_its_time_is_over_is_no_news_of_whoever_took_it_over(
     opener: Opener, open_within: Open, proxy: Proxy
 ) -> None:
     proxy.stall()
-    await left(open_within(1.0), proxy)
+    await left(open_within(2.0), proxy)
+    [taken] = opener._left
     taking = asyncio.create_task(open_within(PATIENCE))
+    await eventually(lambda: not opener._left, within=PATIENCE)
+    assert not taken.done(), "taken over while it goes on"
     await eventually(lambda: proxy.accepted == 2 or taking.done(), within=PATIENCE)
     proxy.heal()
 
     raw = await taking
 
+    assert isinstance(taken.exception(), TimeoutError), "the fault happened"
     assert await raw.fetchval("SELECT 1") == 1
     assert opener.opened == 1
     await raw.close()

@@ -6,8 +6,8 @@ import asyncio
 import threading
 import unicodedata
 from collections.abc import AsyncIterator, Callable
-from statistics import quantiles
-from time import process_time
+from statistics import median
+from time import perf_counter, process_time
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -109,26 +109,27 @@ def test_the_hash_of_nobody_costs_as_much_as_one_of_somebody() -> None:
 
 
 @pytest.mark.alone
-async def test_verifying_nobody_takes_as_much_of_the_processor_as_verifying_somebody(
-    hashing: Hashing, figure: Callable[[str], None]
-) -> None:
-    """Seconds on the processor, which a busy neighbour lengthens less than those on the wall."""
+async def test_nobody_is_verified_in_the_same_time_as_somebody(hashing: Hashing, figure: Callable[[str], None]) -> None:
+    """On the clock, and on the processor, which tells a difference of ours from one that a neighbour makes."""
     hashes = {"somebody": PASSWORD_HASH, "nobody": None, "unreadable": "!"}
-    took: dict[str, list[float]] = {name: [] for name in hashes}
+    clock: dict[str, list[float]] = {name: [] for name in hashes}
+    processor: dict[str, list[float]] = {name: [] for name in hashes}
 
     for turn in range(60):
         for name, stored in sorted(hashes.items(), reverse=turn % 2 == 1):
-            began = process_time()
+            began, worked = perf_counter(), process_time()
             await hashing.verify(stored, "a wrong password")
-            took[name].append(process_time() - began)
+            clock[name].append(perf_counter() - began)
+            processor[name].append(process_time() - worked)
 
-    # The quarter that was disturbed least: what a neighbour of this machine takes is no difference between them.
-    least = {name: quantiles(each, n=4)[0] for name, each in took.items()}
-    figure("verify, quickest quarter: " + ", ".join(f"{name} {each * 1000:.1f} ms" for name, each in least.items()))
-    # 5 % or 2 ms is what the issue allows; without the stand-in the difference would be all of some 20 ms.
-    allowed = max(0.002, 0.05 * least["somebody"])
-    assert abs(least["nobody"] - least["somebody"]) <= allowed
-    assert abs(least["unreadable"] - least["somebody"]) <= allowed
+    for kind, took in (("processor", processor), ("clock", clock)):
+        medians = {name: median(each) for name, each in took.items()}
+        told = ", ".join(f"{name} {each * 1000:.1f} ms" for name, each in medians.items())
+        figure(f"verify, median of 60 on the {kind}: {told}")
+        # 5 % or 2 ms is what the issue allows; without the stand-in the difference would be all of some 20 ms.
+        allowed = max(0.002, 0.05 * medians["somebody"])
+        assert abs(medians["nobody"] - medians["somebody"]) <= allowed
+        assert abs(medians["unreadable"] - medians["somebody"]) <= allowed
 
 
 async def test_who_comes_when_all_places_are_taken_is_told_at_once(hashing: Hashing, gate: Gate) -> None:
