@@ -130,6 +130,21 @@ async def test_that_there_is_no_body_is_known_without_listening(
     assert server.asked == 0
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_the_body_of_a_test_client_is_read_though_no_header_tells_of_it(app: Application, method: str) -> None:
+    told: set[str] = set()
+
+    @app.route("/reads", methods=[method])
+    async def reads() -> dict[str, Any]:
+        told.update(request.headers.keys())
+        return {"given": await request.get_json()}
+
+    answer = await app.test_client().open("/reads", method=method, json=[1, 2])
+
+    assert await answer.get_json() == {"given": [1, 2]}
+    assert not {"content-length", "transfer-encoding"} & {name.lower() for name in told}
+
+
 @pytest.mark.parametrize("headers", [(), (LENGTH,)])
 async def test_a_client_that_leaves_ends_the_handler_and_nothing_around_it(
     app: Application, server: Server, headers: tuple[tuple[bytes, bytes], ...]
