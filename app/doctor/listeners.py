@@ -78,8 +78,16 @@ def _holders(inodes: set[str]) -> Iterator[tuple[str, int]]:
 
 
 def _open_files(process: Path) -> Iterator[str]:
+    for entry in _entries(process / "fd"):
+        try:
+            target = str(entry.readlink())
+        except OSError:
+            continue  # closed since it was listed, which says nothing of those after it
+        yield target
+
+
+def _entries(folder: Path) -> list[Path]:
     try:
-        for entry in (process / "fd").iterdir():
-            yield str(entry.readlink())
+        return list(folder.iterdir())
     except OSError:
-        return  # another user's process, or one that ended while it was read
+        return []  # another user's process, or one that has ended

@@ -7,11 +7,14 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from app.doctor import Status
 from app.doctor.checks.ports import compose_ports, server_port
+from app.doctor.listeners import listeners
 from tests.doctor import recordings
 from tests.doctor.project import Project, Recorded
 from tests.harness.fixtures import StartApp
@@ -49,6 +52,18 @@ async def test_taken_server_port_names_the_process(project: Project, taken_port:
     assert finding.seen.endswith(f"process {os.getpid()}")
     assert finding.remedy.splitlines()[0] == f"kill {os.getpid()}"
     assert finding.remedy.splitlines()[1].startswith("APP_SERVER__PORT=")
+
+
+def test_file_that_is_closed_meanwhile_hides_none_after_it() -> None:
+    """As each look at this very process has one: the folder that is read, gone when it is asked what it was."""
+    with ExitStack() as files:
+        lower = [files.enter_context(Path(os.devnull).open()) for _ in range(8)]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            for file in lower:
+                file.close()  # their numbers are free for the folder, which is thus listed before the listener
+            found = listeners(listener.getsockname()[1])
+
+    assert [each.pid for each in found] == [os.getpid()]
 
 
 async def test_our_own_server_on_the_port_is_no_trouble(project: Project, app_process: StartApp) -> None:
