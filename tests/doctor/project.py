@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.core.clock import Clock
@@ -68,9 +68,14 @@ class Project:
         script = self.write("bin/docker", "\n".join(["#!/bin/sh", 'case "$*" in', *cases, "esac", unknown, ""]))
         script.chmod(0o755)
 
-    def real_docker(self) -> None:
-        """The client of this machine, asked to be quiet about itself."""
+    def with_real_docker(self) -> Project:
+        """With the client of this machine, and time for its engine, which other tests keep busy."""
         (self.root / "bin" / "docker").symlink_to(str(shutil.which("docker")))
+        return self.unhurried()
+
+    def unhurried(self) -> Project:
+        """For what is not about the deadline of a check, which is held in test_runner.py."""
+        return replace(self, limits=replace(self.limits, check=60))
 
     def patient(self, *overrides: str, clock: Clock | None = None) -> Patient:
         return admit(root=self.root, environ=self.environ, overrides=overrides, clock=clock, limits=self.limits)

@@ -78,9 +78,9 @@ async def test_engine_that_answers(project: Project) -> None:
 
 
 async def test_engine_that_hangs_is_given_up(project: Project) -> None:
-    project.write("bin/docker", "#!/bin/sh\nread forever </dev/zero\n").chmod(0o755)
+    project.write("bin/docker", "#!/bin/sh\nexec /bin/sleep 600\n").chmod(0o755)
 
-    finding = await project.finding(engine)
+    finding = await project.unhurried().finding(engine)
 
     assert finding.status is Status.WARNING
     assert finding.seen == "the Docker engine does not answer (no answer within 4 s)"
@@ -151,7 +151,7 @@ async def test_images_are_skipped_without_an_engine(project: Project) -> None:
 
 @pytest.mark.docker
 async def test_real_engine_compose_and_images_are_understood(project: Project) -> None:
-    project.real_docker()
+    project = project.with_real_docker()
 
     found = [await project.finding(check) for check in (engine, compose, images)]
 
@@ -162,9 +162,8 @@ async def test_real_engine_compose_and_images_are_understood(project: Project) -
 @pytest.mark.docker
 async def test_real_client_without_its_engine_is_understood(project: Project) -> None:
     project.environ["DOCKER_HOST"] = f"unix://{project.root}/no.sock"
-    project.real_docker()
 
-    finding = await project.finding(engine)
+    finding = await project.with_real_docker().finding(engine)
 
     assert finding.status is Status.WARNING
     assert finding.remedy == "unset DOCKER_HOST"

@@ -82,8 +82,7 @@ async def test_foreign_server_is_not_asked_about_our_data(project: Project, own_
 @pytest.fixture
 def stack(open_project: Project) -> Iterator[Project]:
     """The stack's PostgreSQL with a volume of its own, made with the first password."""
-    project = open_project
-    project.real_docker()
+    project = open_project.with_real_docker()
     project.write(SECRET, "first-password").chmod(0o644)
     port = free_port()
     name = f"doctor-{port}"

@@ -156,9 +156,8 @@ async def test_compose_ports_are_skipped_without_compose(project: Project) -> No
 @pytest.mark.docker
 async def test_real_compose_file_is_read(project: Project, taken_port: int) -> None:
     project.environ.update(PLINTH_PORT=str(taken_port), POSTGRES_PORT="0", REDIS_PORT="0")
-    project.real_docker()
 
-    finding = await project.finding(compose_ports)
+    finding = await project.with_real_docker().finding(compose_ports)
 
     assert finding.status is Status.WARNING
     assert f"{taken_port} (app) is taken by" in finding.seen

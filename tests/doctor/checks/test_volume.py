@@ -77,9 +77,7 @@ def docker(*arguments: str) -> None:
 
 @pytest.mark.docker
 async def test_real_container_made_at_the_old_place(project: Project, old_container: str) -> None:
-    project.real_docker()
-
-    finding = await project.finding(volume)
+    finding = await project.with_real_docker().finding(volume)
 
     assert finding.status is Status.FAILED
     assert finding.seen.startswith(f"container {old_container} was made with a volume at {OLD}")
@@ -90,9 +88,8 @@ async def test_real_container_made_at_the_old_place(project: Project, old_contai
 async def test_real_override_is_read(project: Project) -> None:
     project.write("compose.override.yaml", OVERRIDE)
     project.environ["COMPOSE_PROJECT_NAME"] = "doctor-override"
-    project.real_docker()
 
-    finding = await project.finding(volume)
+    finding = await project.with_real_docker().finding(volume)
 
     assert finding.status is Status.FAILED
     assert finding.remedy.splitlines()[0].endswith(" compose.override.yaml")
