@@ -102,7 +102,7 @@ async def test_a_killed_redis_costs_next_to_nothing_and_its_return_is_noticed(
 
         await own_redis.restart()
         await eventually(lambda: probe.result.ok, within=20)
-        assert await redis.execute("PING") is True
+        await eventually(lambda: redis.execute("PING"), within=20)  # opening a connection may take longer than it has
 
     assert statistics.median(lost) < ADDED / 10
     assert max(lost) < 5 * ADDED
@@ -116,7 +116,7 @@ async def test_a_stopped_redis_is_used_again_once_it_answers_its_probe(redis: Re
             await eventually(lambda: not probe.result.ok, within=20)
         await eventually(lambda: probe.result.ok, within=20)
 
-        assert await redis.execute("PING") is True
+        await eventually(lambda: redis.execute("PING"), within=20)
 
 
 async def test_a_client_opens_and_lives_without_redis(own_settings: TestSettings) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from redis.asyncio import Redis as Client
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisLost
 from redis.exceptions import RedisError, ResponseError
@@ -39,6 +41,14 @@ class Opened:
 @pytest.fixture
 def opened(settings: TestSettings) -> Opened:
     return Opened(settings)
+
+
+@pytest.fixture
+async def somebody(settings: TestSettings) -> AsyncIterator[Client]:
+    """Another client, whose push ends a BLPOP: Redis itself would end it later than asked, by up to 0.1 s or more."""
+    async with Client.from_url(settings().redis.url.reveal()) as client:
+        await client.ping()
+        yield client
 
 
 @pytest.fixture
@@ -125,14 +135,18 @@ async def test_whoever_waits_on_a_lost_connection_is_told_and_the_next_one_is_ne
     await killer.disconnect()
 
 
-async def test_what_was_silent_is_not_asked_again_and_whoever_waits_there_goes_on(opened: Opened) -> None:
+async def test_what_was_silent_is_not_asked_again_and_whoever_waits_there_goes_on(
+    opened: Opened, somebody: Client
+) -> None:
     lines = Lines(opened, most=MOST, timeout=1)
-    silent = asyncio.create_task(lines.run("BLPOP", "nothing", 1.2))
+    await lines.run("PING")
+    silent = asyncio.create_task(lines.run("BLPOP", "nothing", 0))
     await asyncio.wait({silent}, timeout=0.7)
     patient = asyncio.create_task(lines.run("ECHO", "behind it"))
 
     with pytest.raises(TimeoutError):
         await silent
+    await somebody.rpush("nothing", "something")
 
     assert await lines.run("ECHO", "anew") == b"anew"
     assert await patient == b"behind it"
@@ -143,11 +157,13 @@ async def test_what_was_silent_is_not_asked_again_and_whoever_waits_there_goes_o
 
 async def test_a_loop_that_is_late_itself_does_not_call_redis_silent(opened: Opened) -> None:
     lines = Lines(opened, most=MOST, timeout=0.05)
-    await lines.run("PING")
+    await eventually(lambda: lines.run("PING"), within=20)  # opening one may take longer than that
 
     running = asyncio.create_task(lines.run("ECHO", "long there"))
     await asyncio.sleep(0)  # it is sent
-    time.sleep(0.3)  # noqa: ASYNC251  (a handler that holds the loop)
+    time.sleep(0.3)  # noqa: ASYNC251  (a handler that holds the loop, and long enough for Redis to answer)
+    socket = opened.connections[-1]._writer.get_extra_info("socket")  # type: ignore[union-attr]
+    assert select.select([socket], [], [], 20)[0]
 
     assert await running == b"long there"
     await lines.close()
@@ -155,7 +171,8 @@ async def test_a_loop_that_is_late_itself_does_not_call_redis_silent(opened: Ope
 
 async def test_each_command_has_its_own_time_and_one_that_was_given_up_has_none(opened: Opened) -> None:
     lines = Lines(opened, most=1, timeout=0.6)
-    blocked = asyncio.create_task(lines.run("BLPOP", "nothing", 1.5))
+    await lines.run("PING")
+    blocked = asyncio.create_task(lines.run("BLPOP", "nothing", 0))
     await asyncio.wait({blocked}, timeout=0.1)
     blocked.cancel()  # nobody waits for it any more, and what is silent behind it is silent all the same
     began = time.monotonic()
@@ -175,18 +192,27 @@ async def test_each_command_has_its_own_time_and_one_that_was_given_up_has_none(
     await lines.close()
 
 
-async def test_a_command_that_was_given_up_does_not_end_the_connection(opened: Opened) -> None:
+async def test_a_command_that_was_given_up_does_not_end_the_connection(opened: Opened, somebody: Client) -> None:
     lines = Lines(opened, most=1, timeout=0.5)
-    given_up = asyncio.create_task(lines.run("BLPOP", "nothing", 0.7))
-    await asyncio.wait({given_up}, timeout=0.3)
+    await lines.run("PING")
+    given_up = asyncio.create_task(lines.run("BLPOP", "nothing", 0))
+    await asyncio.wait({given_up}, timeout=0.1)
+    [(_, due)] = lines._lines[0]._waiting
     given_up.cancel()
-    await asyncio.wait({given_up}, timeout=0.3)  # its time is over meanwhile
+    await eventually(lambda: is_over(due, lines), within=20)
 
-    assert await lines.run("ECHO", "behind it") == b"behind it"
+    behind_it = asyncio.create_task(lines.run("ECHO", "behind it"))
+    await somebody.rpush("nothing", "something")
 
+    assert await behind_it == b"behind it"
     assert len(opened.connections) == 1
     assert opened.connections[0].is_connected
     await lines.close()
+
+
+def is_over(due: float, lines: Lines) -> bool:
+    """Whether the time was over when the line last looked."""
+    return asyncio.get_running_loop().time() > due and not lines._lines[0]._watching
 
 
 @pytest.mark.parametrize("said", [b"nothing of Redis's\r\n", b"-NOAUTH Authentication required.\r\n"])
