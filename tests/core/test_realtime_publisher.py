@@ -145,10 +145,15 @@ async def test_what_has_no_json_is_refused(publisher: Publisher) -> None:
 
 
 @asynccontextmanager
-async def publishing(settings: TestSettings, url: str, counts: Counts) -> AsyncIterator[Publisher]:
-    """As a process has it: with a probe that closes the breaker again."""
+async def publishing(
+    settings: TestSettings, url: str, counts: Counts, *, patience: float = 30
+) -> AsyncIterator[Publisher]:
+    """As a process has it: with a probe that closes the breaker again.
+
+    A cut and an error are told at once, however long `patience`, in seconds, is.
+    """
     async with (
-        open_redis(settings(f"redis.url={url}").redis) as redis,
+        open_redis(settings(f"redis.url={url}", f"redis.timeout={patience}").redis) as redis,
         running(redis_probe(redis)) as probe,
         open_publisher(redis, observer=counts) as publisher,
     ):
@@ -200,7 +205,10 @@ class TestFaults:
     async def test_what_a_silent_redis_may_have_taken_is_announced_too(
         self, settings: TestSettings, own_redis: RedisServer, counts: Counts
     ) -> None:
-        async with publishing(settings, own_redis.url, counts) as publisher, hearing(own_redis.url) as ear:
+        async with (
+            publishing(settings, own_redis.url, counts, patience=0.05) as publisher,
+            hearing(own_redis.url) as ear,
+        ):
             async with frozen(own_redis):
                 taken = await publisher.publish("a", {})
             await eventually(lambda: "a" in ear.resyncs(), within=BACK)
@@ -285,7 +293,7 @@ class TestFaults:
         with capture_logs() as logs:
             async with hearing(own_redis.url) as ear:
                 async with (
-                    open_redis(settings(f"redis.url={own_redis.url}").redis) as redis,
+                    open_redis(settings(f"redis.url={own_redis.url}", "redis.timeout=30").redis) as redis,
                     open_publisher(redis, observer=counts) as publisher,
                 ):
                     redis.is_up = False  # and no probe that would find out: as in a short command of `app`
