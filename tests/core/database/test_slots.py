@@ -13,23 +13,25 @@ from tests.harness.proxy import open_proxy
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
+ONE = ("database.pool_min=1", "database.pool_max=1")
+
 
 @pytest.fixture
 async def small(settings: TestSettings) -> AsyncIterator[Database]:
-    chosen = settings("database.pool_min=1", "database.pool_max=1", "database.acquire_timeout=0.2").database
-    async with open_database(chosen) as db:
+    async with open_database(settings(*ONE, "database.acquire_timeout=60").database) as db:
         yield db
 
 
-async def test_a_full_pool_is_told_after_the_acquire_timeout(small: Database) -> None:
-    async with small.connection():
-        with pytest.raises(AcquireTimeout) as caught:
-            await asyncio.create_task(small.fetch_val("SELECT 1"))
+async def test_a_full_pool_is_told_after_the_acquire_timeout(settings: TestSettings) -> None:
+    async with open_database(settings(*ONE, "database.acquire_timeout=0.2").database) as db:
+        async with db.connection():
+            with pytest.raises(AcquireTimeout) as caught:
+                await asyncio.create_task(db.fetch_val("SELECT 1"))
 
-    assert str(caught.value) == "no database connection became free within 0.2 s (1 of 1 in use, 1 waiting)"
-    assert isinstance(translate(caught.value), ServiceUnavailable)
-    assert small.stats().acquire_timeouts_total == 1
-    assert await small.fetch_val("SELECT 1") == 1
+        assert str(caught.value) == "no database connection became free within 0.2 s (1 of 1 in use, 1 waiting)"
+        assert isinstance(translate(caught.value), ServiceUnavailable)
+        assert db.stats().acquire_timeouts_total == 1
+        assert await db.fetch_val("SELECT 1") == 1
 
 
 async def test_the_statistics_show_who_waits_and_for_how_long(small: Database) -> None:
