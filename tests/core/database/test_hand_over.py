@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import pytest
 
@@ -12,7 +11,7 @@ from app.core.database import ConnectionTrouble, Database, open_database
 from app.core.database.driver import Holder, RawConnection, is_gone, pool_of
 from app.embedded import PostgresServer, Stop
 from tests.core.database.test_leaks import dice_of
-from tests.core.database.torture import cancel_at_random, usable_at_once
+from tests.core.database.torture import cancel_at_random, is_whole, usable_at_once
 from tests.harness.proxy import open_proxy
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -283,10 +282,4 @@ async def test_a_database_that_dies_while_a_thousand_wait_keeps_nobody_waiting(
         assert lost == [True] * 5
         assert {type(each) for each in answers} == {ConnectionTrouble}
         assert (db.stats().waiting, db.stats().acquire_timeouts_total) == (0, 0)
-        await eventually(lambda: usable(db), within=20)
-
-
-async def usable(db: Database) -> bool:
-    with suppress(ConnectionTrouble):
-        return await usable_at_once(db, wanted=5, within=5) == 5
-    return False
+        await eventually(lambda: is_whole(db, wanted=5), within=20)

@@ -66,3 +66,8 @@ async def usable_at_once(db: databases.Database, *, wanted: int, within: float) 
         if error := task.exception():
             print(f"not usable: {error!r} caused by {error.__cause__!r}")  # noqa: T201  (shown where a test fails)
     return usable
+
+
+async def is_whole(db: databases.Database, *, wanted: int) -> bool:
+    """For `eventually`: an opening may meet the end of a fault, but what is open stays, and a lost slot stays lost."""
+    return await usable_at_once(db, wanted=wanted, within=2) == wanted
