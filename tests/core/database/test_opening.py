@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from app.core.database import (
     ConnectionTrouble,
@@ -75,14 +76,20 @@ async def test_a_server_that_accepts_and_never_answers_is_given_up(settings: Tes
     assert seconds < 4
 
 
+async def heal_once_told(proxy: Proxy, logs: list[EventDict]) -> None:
+    await eventually(lambda: any(entry["event"] == "database_unreachable" for entry in logs), within=20)
+    proxy.heal()
+
+
 async def test_a_server_that_comes_up_late_is_waited_for(settings: TestSettings) -> None:
     chosen = settings().database
     async with open_proxy(chosen.host, chosen.port) as proxy:
         proxy.cut()
-        asyncio.get_running_loop().call_later(0.3, proxy.heal)
         with capture_logs() as logs:
+            healing = asyncio.create_task(heal_once_told(proxy, logs))
             async with open_database(settings(*through(proxy)).database) as db:
                 assert await db.fetch_val("SELECT 1") == 1
+        await healing
 
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"].count("database_unreachable") >= 1
 
@@ -99,7 +106,6 @@ async def test_a_server_that_goes_away_between_its_first_answer_and_its_last_is_
         async def cut_off_once(*args: Any, **options: Any) -> None:
             if not failures:
                 proxy.cut()
-                asyncio.get_running_loop().call_later(0.3, proxy.heal)
             try:
                 await real(*args, **options)
             except ConnectionTrouble as error:
@@ -108,8 +114,10 @@ async def test_a_server_that_goes_away_between_its_first_answer_and_its_last_is_
 
         monkeypatch.setattr(opening, check, cut_off_once)
         with capture_logs() as logs:
+            healing = asyncio.create_task(heal_once_told(proxy, logs))
             async with open_database(settings(*through(proxy)).database) as db:
                 assert await db.fetch_val("SELECT 1") == 1
+        await healing
 
     assert len(failures) == 1
     assert [entry["attempt"] for entry in logs if entry["event"] == "database_unreachable"][:1] == [1]

@@ -41,6 +41,7 @@ async def started_at(db: Database) -> datetime:
     return found
 
 
+@pytest.mark.alone
 async def test_a_restart_under_twenty_clients_is_survived(db: Database, own_postgres: PostgresServer) -> None:
     before = await started_at(db)
     async with running(database_probe(db)) as probe, Clients(db) as clients:
@@ -66,19 +67,23 @@ async def test_a_restart_under_twenty_clients_is_survived(db: Database, own_post
 
 async def test_a_killed_backend_under_twenty_clients_is_survived(db: Database, own_postgres: PostgresServer) -> None:
     log_before = own_postgres.log_path.stat().st_size
+
+    def log() -> str:
+        return own_postgres.log_path.read_bytes()[log_before:].decode()
+
     async with running(database_probe(db)) as probe, Clients(db) as clients:
         await eventually(lambda: clients.everybody_wrote_since(Counter()), within=20)
 
         kill(client_backends(own_postgres)[0])
         await eventually(lambda: clients.troubles > 0, within=20)
+        await eventually(lambda: "ready to accept connections" in log(), within=20)
         written = clients.by_client.copy()
         await eventually(lambda: clients.everybody_wrote_since(written), within=20)
         await eventually(lambda: probe.result.ok, within=20)
 
     # One backend killed this way makes the server throw all of them out.
-    log = own_postgres.log_path.read_bytes()[log_before:].decode()
-    assert "was terminated by signal 9" in log
-    assert "terminating any other active server processes" in log
+    assert "was terminated by signal 9" in log()
+    assert "terminating any other active server processes" in log()
     assert clients.longest < db.settings.command_timeout
     await clients.assert_each_acknowledged_write_happened_once()
     assert await usable_at_once(db, wanted=10, within=20) == 10
