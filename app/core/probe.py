@@ -10,6 +10,7 @@ from datetime import datetime
 import structlog
 
 from app.core.clock import Clock, SystemClock
+from app.core.patience import extra
 
 log = structlog.get_logger(__name__)
 
@@ -82,12 +83,20 @@ class Probe:
         self._poked.clear()
         started = self._clock.monotonic()
         running = self._begin()
-        done, _ = await asyncio.wait({running}, timeout=self.timeout)
-        if not done:
+        answered = await self._has_ended(running)
+        if not answered:
             running.cancel()
-        reason = _reason(running) if done else f"no answer within {self.timeout:g} s"
+        reason = _reason(running) if answered else f"no answer within {self.timeout:g} s"
         self._keep(reason, self._clock.monotonic() - started)
         return self.result
+
+    async def _has_ended(self, running: asyncio.Task[None]) -> bool:
+        """In time, of which a pause of our own loop is no part."""
+        due = asyncio.get_running_loop().time() + self.timeout
+        done, waiting = await asyncio.wait({running}, timeout=self.timeout)
+        if waiting:
+            done, _ = await asyncio.wait({running}, timeout=extra(due, most=self.timeout))
+        return bool(done)
 
     def _begin(self) -> asyncio.Task[None]:
         if self._running is None or self._running.done():

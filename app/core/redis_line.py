@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
+from app.core.patience import patience
+
 if TYPE_CHECKING:  # see app/core/redis.py
     from redis.asyncio.connection import AbstractConnection
 
@@ -166,7 +168,7 @@ class Lines:
         return None
 
     async def _slow(self) -> Line:
-        async with asyncio.timeout(self._timeout), self._opening:  # a crowd needs one more, not one each
+        async with patience(self._timeout), self._opening:  # a crowd needs one more, not one each
             return self._quick() or await self._open()
 
     async def _open(self) -> Line:

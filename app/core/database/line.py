@@ -12,6 +12,9 @@ from app.core.database.driver import Holder
 
 Waiter = asyncio.Future[Holder]
 
+# Turns of the loop from the moment at which somebody's time is over: so many until what has come meanwhile is read.
+TURNS = 3
+
 
 class Line:
     """What becomes free is given to the first who still waits, never put where somebody else could take it.
@@ -25,7 +28,7 @@ class Line:
         self._timeout = timeout
         self._put_back = put_back
         self._waiting: OrderedDict[Waiter, float] = OrderedDict()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._context = Context()  # the timer's, which is set anew again and again, for nobody's request
 
     async def wait(self, started: float) -> Holder:
@@ -61,7 +64,14 @@ class Line:
 
     def _tell_at(self, deadline: float) -> None:
         delay = max(0.001, deadline - time.monotonic())  # a loop's clock is coarser: never in the same turn again
-        self._timer = asyncio.get_running_loop().call_later(delay, self._tell_the_late, context=self._context)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._look, TURNS, context=self._context)
+
+    def _look(self, turns: int) -> None:
+        """A loop that is late itself first reads what has come: it may be what frees a connection."""
+        if turns:
+            self._timer = asyncio.get_running_loop().call_soon(self._look, turns - 1, context=self._context)
+        else:
+            self._tell_the_late()
 
     def _tell_the_late(self) -> None:
         self._timer = None

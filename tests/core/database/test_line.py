@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -124,6 +125,23 @@ async def test_one_who_was_served_in_the_moment_of_the_deadline_keeps_it() -> No
     pool.line._tell_the_late()
 
     assert await late == "a"
+
+
+async def test_what_comes_free_while_the_loop_stands_still_is_given_to_who_waits() -> None:
+    pool = Pool(timeout=0.1)
+    waiter = await pool.waiter()
+    frees, told_so = socket.socketpair()
+    frees.setblocking(False)
+    asyncio.get_running_loop().add_reader(frees, lambda: asyncio.get_running_loop().call_soon(pool.free, "a"))
+
+    told_so.send(b"the query is done")
+    time.sleep(0.3)  # noqa: ASYNC251  (a handler that holds the loop)
+    await asyncio.wait({waiter})
+    asyncio.get_running_loop().remove_reader(frees)
+    frees.close()
+    told_so.close()
+
+    assert await waiter == "a"
 
 
 async def test_one_who_was_told_in_this_moment_is_given_nothing() -> None:
