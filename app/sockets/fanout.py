@@ -90,7 +90,7 @@ class Fanout:
     ) -> None:
         """Nothing is opened before `run`.
 
-        `on_connected` is awaited, beside the rest, whenever Redis answers again: others may like to know.
+        `on_connected` is awaited whenever Redis answers again, before anybody is told to fetch anew.
         """
         self.connected = False
         self._settings = settings
@@ -179,8 +179,9 @@ class Fanout:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._read(link))
                     tasks.create_task(link.watch())
+                    await self._on_connected()  # first: whoever is told to fetch anew may need what it brings back
                     await self._catch_up(link)
-                    tasks.create_task(self._tell_connected())
+                    self._tell_connected()
                     await self._write(link)
             finally:
                 self._end()
@@ -219,13 +220,12 @@ class Fanout:
         await link.send(("PING",), on_answers=[on_answer])
         await answered.wait()
 
-    async def _tell_connected(self) -> None:
+    def _tell_connected(self) -> None:
         self.connected = True
         self._pause = FIRST_PAUSE
         self._tried.set()
         self._observer.connected(is_so=True)
         log.info("realtime_connected", topics=len(self._wanted))
-        await self._on_connected()  # first, as a review may need what it brings back
         self._receiver.review_now()
 
     async def _write(self, link: Link) -> None:

@@ -98,6 +98,23 @@ async def test_others_are_told_as_soon_as_redis_answers_again(
             assert await publisher.publish("a", {})
 
 
+async def test_others_are_told_before_anybody_is_told_to_fetch_anew(
+    mine: Settings, own_redis: RedisServer, recorder: Recorder
+) -> None:
+    """Whoever fetches anew may need Redis, too."""
+    told_before: list[int] = []
+
+    async def tell_others() -> None:
+        told_before.append(len(recorder.announced("a")))
+
+    async with listening(mine.redis, recorder, on_connected=tell_others) as fanout:
+        await fanout.want("a")
+        await own_redis.restart()
+        await eventually(lambda: recorder.announced("a"), within=WITHIN)
+
+    assert told_before == [0, 0]
+
+
 @pytest.mark.parametrize("how", ["stopped process", "swallowing network"])
 async def test_a_silent_redis_is_noticed_within_two_seconds_and_its_return_too(
     settings: TestSettings, own_redis: RedisServer, recorder: Recorder, how: str
