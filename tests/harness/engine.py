@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 POSTGRES_IMAGE, REDIS_IMAGE = "postgres:18", "redis:8"
-PING_LIMIT = 5.0  # seconds
+PING_LIMIT = 30.0  # seconds; a busy machine, not a missing engine: that one is refused at once
 PULL_LIMIT = 120.0  # seconds for one image; a registry that cannot be reached fails much sooner
 
 

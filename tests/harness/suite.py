@@ -72,5 +72,5 @@ class Suite:
     async def blocked(self) -> str:
         """Wait until the test of BLOCKS has its database and does not go on; return the run's id."""
         database = self.folder / "database"
-        url = await eventually(lambda: database.exists() and database.read_text(), within=40)
+        url = await eventually(lambda: database.exists() and database.read_text(), within=100)
         return str(url).rpartition("/")[2].removeprefix(PREFIX).partition("_")[0]
