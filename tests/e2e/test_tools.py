@@ -21,7 +21,8 @@ import asyncio, asyncpg, os, redis
 
 async def main():
     database = await asyncpg.connect(os.environ["TEST_DATABASE_URL"])
-    print(*[await database.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes")])
+    settings = ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")
+    print(*[await database.fetchval(f"SHOW {name}") for name in settings])
     await database.close()
 
 asyncio.run(main())
@@ -48,7 +49,7 @@ def test_tests_get_services_on_tmpfs_without_durability_and_leave_nothing(tmp_pa
         TEST_REDIS_PORT="0",
     )
 
-    assert asked.stdout.splitlines() == ["off off off", "True {'save': ''}"], asked.stderr
+    assert asked.stdout.splitlines() == ["off off off off", "True {'save': ''}"], asked.stderr
     assert left_of(f"{project}-test") == {"containers": [], "networks": [], "volumes": []}
 
 
@@ -64,6 +65,25 @@ def test_failing_tests_fail_the_command_and_leave_nothing() -> None:
 
     assert failed.returncode == 5
     assert left_of(f"{project}-test") == {"containers": [], "networks": [], "volumes": []}
+
+
+FAILS_TO_TAKE_DOWN = """#!/bin/sh
+case "$*" in
+    *" port "*) echo 127.0.0.1:1 ;;
+    *" down "*) echo "the engine has gone" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_the_verdict_is_that_of_the_tests_also_where_services_cannot_be_taken_down(tmp_path: Path, code: int) -> None:
+    (tmp_path / "docker").write_text(FAILS_TO_TAKE_DOWN)
+    (tmp_path / "docker").chmod(0o755)
+
+    ended = script("docker/test-compose", "sh", "-c", f"exit {code}", PATH=f"{tmp_path}:{os.environ['PATH']}")
+
+    assert ended.returncode == code
+    assert "the engine has gone" in ended.stderr
 
 
 def test_default_ports_of_the_test_services_are_their_own() -> None:
