@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 import time
@@ -25,23 +26,42 @@ def fastest_place() -> Path:
 
 @contextmanager
 def service_folder(name: str) -> Iterator[Path]:
-    """A folder that is gone at the end of the block."""
-    with tempfile.TemporaryDirectory(
-        prefix=f"{PREFIX}{name}-", dir=fastest_place(), ignore_cleanup_errors=True
-    ) as folder:
+    """A folder that is gone at the end of the block; until then it is locked, so that no other run clears it away."""
+    with (
+        tempfile.TemporaryDirectory(
+            prefix=f"{PREFIX}{name}-", dir=fastest_place(), ignore_cleanup_errors=True
+        ) as folder,
+        _opened(Path(folder)) as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_SH)
         yield Path(folder)
 
 
 def remove_dead_folders(parent: Path, *, older_than: float = YOUNG) -> None:
-    """Remove what killed runs have left: their servers are gone, so no lock in the folder is held."""
+    """Remove what killed runs have left: their process is gone and so are their servers, so no lock is held.
+
+    A server's own lock does not say enough: it is free while a living test has its server stopped.
+    """
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):  # somebody else's, or removed by another run at this moment
-            if time.time() - folder.stat().st_mtime > older_than and not any(map(_held, folder.glob(".*.lock"))):
+            if time.time() - folder.stat().st_mtime > older_than and not any(
+                map(_held, (folder, *folder.glob(".*.lock")))
+            ):
                 shutil.rmtree(folder)
 
 
-def _held(lock: Path) -> bool:
-    with lock.open() as opened:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A folder can be locked as a file can."""
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _held(path: Path) -> bool:
+    with _opened(path) as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

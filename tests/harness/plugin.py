@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import tempfile
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.harness.background import BackgroundLoop
 from tests.harness.browser import CHROMIUM
 from tests.harness.databases import Clones
 from tests.harness.engine import Engine, find_engine
+from tests.harness.leftovers import service_folder
 from tests.harness.openid import NODE, NPM
 from tests.harness.run import Opened, Run
 from tests.harness.services import Choice, choose
@@ -36,7 +37,7 @@ RUN = pytest.StashKey[Run]()
 SEED = pytest.StashKey[str]()
 CLONES = pytest.StashKey[Clones]()
 CLONE_SECONDS = pytest.StashKey[list[list[float]]]()
-TURNS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+TURNS = pytest.StashKey[Path]()
 
 TOLD = "plinth"  # under this name workers are told what they need, and tell how long their clones took
 START_FAILURES = (
@@ -87,8 +88,9 @@ def _prepare_run(config: pytest.Config, loop: BackgroundLoop) -> None:
     config.stash[CHOICE] = choice = choose(os.environ, engine)
     config.stash[RUN] = run = Run(choice, loop)
     config.add_cleanup(run.close)
-    config.stash[TURNS] = turns = tempfile.TemporaryDirectory(prefix="plinth-test-turns-")
-    config.add_cleanup(turns.cleanup)
+    folders = ExitStack()
+    config.add_cleanup(folders.close)
+    config.stash[TURNS] = folders.enter_context(service_folder("turns"))
     # Ended by a supervisor's SIGTERM, a run cleans up just as after Ctrl-C.
     # A shell ignores SIGINT for a command in its background, and so would everything that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -110,7 +112,7 @@ def pytest_configure_node(node: Any) -> None:
         "opened": asdict(opened(node.config)),
         "engine": asdict(stash[ENGINE]),
         "seed": stash[SEED],
-        "turns": stash[TURNS].name,
+        "turns": str(stash[TURNS]),
     }
 
 
