@@ -17,7 +17,7 @@ import pytest
 from app.core.settings import PROJECT_ROOT
 from app.embedded.child import Child, Launch
 from app.embedded.folder import claim
-from tests.harness.processes import alive, family
+from tests.harness.processes import alive, family, title
 from tests.harness.waiting import eventually
 
 PARENT = """
@@ -74,7 +74,7 @@ async def test_both_servers_end_with_a_killed_parent(service_dir: Path) -> None:
 
 async def test_both_servers_end_when_their_keepers_are_killed(service_dir: Path) -> None:
     async with parent_of_both(service_dir) as (_parent, below):
-        for keeper in [process for process in below if "keeper.py" in " ".join(process.cmdline())]:
+        for keeper in [process for process in below if "keeper.py" in title(process)]:
             keeper.kill()
 
         await eventually(lambda: not still_there(below), within=15)

@@ -23,10 +23,14 @@ def family(pid: int) -> list[psutil.Process]:
 @contextmanager
 def stalled(pid: int) -> Iterator[None]:
     """SIGSTOP the whole family: connections stay open, nothing answers. SIGCONT at the end of the block."""
-    frozen = family(pid)
-    for process in frozen:
-        process.suspend()
+    parent = psutil.Process(pid)
+    frozen = [parent]
     try:
+        parent.suspend()
+        frozen += parent.children(recursive=True)  # only now: who is stopped starts no more of them
+        for process in frozen[1:]:
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                process.suspend()
         yield
     finally:
         for process in reversed(frozen):
@@ -52,10 +56,16 @@ def alive(pid: int) -> bool:
     return False
 
 
+def title(process: psutil.Process) -> str:
+    """Its command line, or what it has written over it; empty where it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 def client_backends(server: PostgresServer) -> list[int]:
     """The processes that serve connections, which show their client's address in their title."""
-    titles = {process.pid: " ".join(process.cmdline()) for process in family(server.pid)[1:]}
-    return [pid for pid, title in titles.items() if "127.0.0.1(" in title]
+    return [process.pid for process in family(server.pid)[1:] if "127.0.0.1(" in title(process)]
 
 
 @dataclass(frozen=True)
