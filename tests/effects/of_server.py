@@ -137,7 +137,7 @@ async def what_an_answer_says_behind_its_number(trial: Trial) -> str:
 
 @shows("server.event_loop", {"asyncio": False, "uvloop": True})
 def it_runs_on_uvloop(trial: Trial) -> bool:
-    return started(trial.settings()).loop.__module__.startswith("uvloop")
+    return started(trial.settings(ANY_PORT)).loop.__module__.startswith("uvloop")
 
 
 @shows("server.cors_origins", {"https://shop.example": "https://shop.example", "https://other.example": None})

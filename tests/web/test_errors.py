@@ -146,6 +146,7 @@ async def test_a_body_that_is_not_json_is_400(application: Application, serving:
     async def read() -> dict[str, object]:
         return {"read": await request.get_json()}
 
+    application.request_timeout = 30
     async with serving(application) as client:
         answer = await client.post("/", content=body, headers={"content-type": "application/json"})
 
@@ -208,6 +209,7 @@ async def test_a_timeout_of_the_handlers_own_is_not_the_requests(application: Ap
             await asyncio.Event().wait()
         return Response("never")
 
+    application.request_timeout = 30
     async with serving(application) as client:
         answer = await client.get("/")
 

@@ -101,8 +101,10 @@ async def test_an_answer_of_one_part_is_two_events_in_one_task(app: Application,
     ("header", "is_asked"), [((b"x-header", b"1"), False), (LENGTH, True), ((b"transfer-encoding", b"chunked"), True)]
 )
 async def test_a_handler_that_hardly_waits_is_listened_for_where_a_body_may_come(
-    app: Application, server: Server, header: tuple[bytes, bytes], is_asked: bool
+    app: Application, server: Server, header: tuple[bytes, bytes], is_asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "LISTEN_AFTER", 60)
+
     @app.get("/hardly-waits")
     async def hardly_waits() -> str:
         for _ in range(5):

@@ -30,7 +30,8 @@ ROUTES = "tests.web.idempotent_routes"
 @pytest.fixture
 async def app(settings: TestSettings, db: Database) -> AsyncIterator[Application]:
     await make_tables(db)
-    async with opened(settings("database.pool_max=3"), idempotent_routes.feature) as app:
+    no_probe_meanwhile = "database.health_interval=300"
+    async with opened(settings("database.pool_max=3", no_probe_meanwhile), idempotent_routes.feature) as app:
         yield app
 
 

@@ -290,6 +290,7 @@ async def test_without_redis_all_pass_and_that_is_counted_and_said_once(
     assert lines == ["rate_limits_not_counting", "rate_limits_counting"]
 
 
+@pytest.mark.alone
 @pytest.mark.fault
 async def test_a_silent_redis_costs_its_timeout_once_and_then_nothing(settings: TestSettings, serving: Serving) -> None:
     redis = urlsplit(settings().redis.url.reveal())

@@ -63,7 +63,9 @@ def overlong() -> Overlong:
 
 @pytest.fixture
 async def app(settings: TestSettings, overlong: Overlong) -> AsyncIterator[Application]:
-    usual = settings(f"database.pool_max={POOL}", "database.pool_min=1", "server.request_timeout=0.1")
+    no_probe_meanwhile = "database.health_interval=300"
+    few = (f"database.pool_max={POOL}", "database.pool_min=1")
+    usual = settings(*few, "server.request_timeout=0.1", no_probe_meanwhile)
     async with opened(usual, overlong.feature) as app:
         yield app
 
