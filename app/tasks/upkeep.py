@@ -23,9 +23,12 @@ log = structlog.get_logger(__name__)
 RESCUE_EVERY = 1.0  # seconds
 PROMOTE_EVERY = 5.0
 SHARE = 20.0  # each comes at most after this many times its own duration,
-MOST = 3.0  # and at the latest after this many of its intervals: one slow answer must not put off what is promised
+MOST = 2.0  # and at the latest after this many of its intervals: one slow answer must not put off what is promised
 BATCH = 500
-APART = 3.0  # seconds, of what is promised after a lease: room enough to tell a task that kills from its neighbours
+# Seconds from the end of a lease: room enough to tell a task that kills from its neighbours. What is promised is to run
+# again within five seconds of that end; a worker's next look for work, and its claim, need some of them.
+APART = 3.0
+SPREAD = 0.2  # of each pause, more or less, so that workers do not look all at once
 
 
 class Upkeep:
@@ -87,4 +90,4 @@ async def _each(seconds: float, act: Callable[[], Awaitable[int]]) -> None:
         took = time.monotonic() - began
         if count < BATCH:
             pause = min(max(seconds, SHARE * took), MOST * seconds)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  (no secret)
+            await asyncio.sleep(pause * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311  (no secret)

@@ -13,7 +13,8 @@ from app.core.database import ConnectionTrouble, Database
 from app.core.ids import new_id
 from app.core.queue import Task
 from app.core.resources import Resources
-from app.tasks import Handler, Registry, Work, store
+from app.core.settings.sections.worker import Worker
+from app.tasks import Handler, Registry, Work, store, upkeep
 from app.tasks.hints import Hints
 from app.tasks.leases import Leases
 from app.tasks.own_database import open_own_database
@@ -323,6 +324,13 @@ async def test_a_poison_task_does_not_take_a_fourth_worker_with_it(resources: Re
 
     assert await runner.run_once() == 0
     assert [row["status"] for row in await ended(resources)] == ["dead"]
+
+
+def test_what_a_lost_worker_had_is_due_and_looked_for_within_five_seconds_of_its_lease() -> None:
+    """The look for it, or its distance from what it was lost with and the look for work; and a second for the claim."""
+    slow = upkeep.MOST * upkeep.RESCUE_EVERY * (1 + upkeep.SPREAD)
+
+    assert max(slow, upkeep.APART + Worker().poll_interval) <= 5.0 - 1.0
 
 
 @pytest.mark.parametrize("grace", [0.0, 1.0])

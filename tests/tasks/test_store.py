@@ -94,6 +94,33 @@ async def test_what_was_lost_twice_comes_back_one_by_one(db: Database) -> None:
     assert len(await claim(db)) < 25
 
 
+async def lost_twice(db: Database, *, ago: str) -> None:
+    """Fifty tasks whose second lease ended so long ago."""
+    await enqueue(db, 50)
+    await claim(db, lease=0.0)
+    lose = "UPDATE tasks SET crash_count = 1, locked_until = now() - CAST(:ago AS text)::interval"
+    await db.execute(lose, {"ago": ago})
+
+
+async def test_what_a_late_look_finds_shares_what_is_left_of_the_time_after_its_lease(db: Database) -> None:
+    """The distances do not begin with the look: what runs again would be late by both."""
+    await lost_twice(db, ago="45 minutes")
+
+    await store.rescue(db, max_crashes=3, apart=3600)
+
+    found = "SELECT count(DISTINCT run_at), max(run_at) < now() + interval '15 minutes' FROM tasks"
+    assert tuple(await db.fetch_existing(found)) == (50, True)
+    assert len(await claim(db)) < 25
+
+
+async def test_what_a_look_finds_when_that_time_is_over_is_due_at_once(db: Database) -> None:
+    await lost_twice(db, ago="61 minutes")
+
+    await store.rescue(db, max_crashes=3, apart=3600)
+
+    assert len(await claim(db)) == 50
+
+
 async def test_a_bound_holds_for_all_workers_together(db: Database) -> None:
     await enqueue(db, 5, BOUNDED)
     lanes = [Lane(BOUNDED.name, 0, room=100, most=2)]

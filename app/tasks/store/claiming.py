@@ -98,7 +98,8 @@ RETURNING id
 )
 
 # A lease that ran out is a crash of its worker, or as good as one. Three of them are no accident (stack notes, J7).
-# From the second on they come back one by one, `apart`: what was only near a task that kills workers gets away.
+# From the second on they come back one by one: what was only near a task that kills workers gets away. They share what
+# is left of `apart` seconds after the lease, so that a late look takes nothing but from their distance.
 RESCUE = Statement(
     text("""
 WITH expired AS (
@@ -121,7 +122,8 @@ WITH expired AS (
 ), back AS (
     UPDATE tasks SET status = 'pending', crash_count = crashes, locked_by = NULL, locked_until = NULL,
            run_at = CASE WHEN crashes < 2 OR :apart = 0.0::double precision THEN run_at
-                         ELSE clock_timestamp() + make_interval(secs => random() * :apart) END
+                         ELSE clock_timestamp() + random() * greatest(
+                             locked_until + make_interval(secs => :apart) - clock_timestamp(), interval '0') END
     FROM expired
     WHERE tasks.id = ANY (ARRAY(SELECT id FROM expired)) AND tasks.id = expired.id AND crashes < :max_crashes
     RETURNING tasks.id, task_type, order_key
@@ -238,7 +240,8 @@ async def rescue(
 ) -> list[Rescued]:
     """Take back the tasks whose lease has run out; those that did so `max_crashes` times are dead.
 
-    Those that did so twice or more are due again within `apart` seconds, each at a moment of its own.
+    Those that did so twice or more are due again within `apart` seconds from the end of their lease, each at a moment
+    of its own; at once where that is over.
     """
     values = {"floor": floor, "limit": limit, "max_crashes": max_crashes, "apart": apart}
     rows = await db.fetch_all(RESCUE, values)
