@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+import pytest
+
 from app.core.database import Database
 from app.core.ids import new_id
 from app.core.queue import Event, Priority, Queue, Task, Waker
@@ -161,6 +164,26 @@ async def test_events_of_one_aggregate_come_one_after_another(db: Database) -> N
     again = await store.move_events(db, [SUBSCRIPTION], known=[MOVED.name])
     assert again is not None
     assert again.events == 0
+
+
+class Refusing:
+    """A database in which others have promoted the same key, so many times in a row."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    async def fetch_all(self, *_: object) -> list[str]:
+        self.left -= 1
+        if self.left >= 0:
+            raise asyncpg.UniqueViolationError("another one is on its way")
+        return ["promoted"]
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+async def test_a_look_that_is_refused_is_taken_again_as_often_as_that_happens(times: int) -> None:
+    db = Refusing(times)
+
+    assert await store.promote(db, ["a key"]) == 1  # type: ignore[arg-type]
 
 
 async def test_a_dedupe_key_stands_for_one_task_until_it_has_ended(db: Database) -> None:

@@ -65,8 +65,12 @@ async def promote_all(db: Database, *, limit: int = 1000) -> int:
 
 
 async def _promoted(look: Callable[[], Awaitable[list[Row]]]) -> int:
-    """Two looks at once may choose two tasks of one key; the database refuses the second, which looks again."""
-    try:
-        return len(await look())
-    except asyncpg.UniqueViolationError:
-        return len(await look())
+    """Two looks at once may choose two tasks of one key; the database refuses the second, which looks again.
+
+    Not for ever: each refusal means that another look has committed, which this one's next snapshot sees.
+    """
+    while True:
+        try:
+            return len(await look())
+        except asyncpg.UniqueViolationError:
+            continue
