@@ -40,8 +40,9 @@ class Claimer:
         self._bounds = {
             name: each.concurrency for name, each in registry.runnables.items() if each.concurrency is not None
         }
-        # A statement whose answer was lost may still be under way on the server, but no longer than it may take.
-        self._doubtful_until = 0.0
+        # A statement whose answer was lost may still be under way on the server, but no longer than it may take. The
+        # doubt ends with what is disowned after that, and not while the database does not answer.
+        self._doubtful_until: float | None = None
         self._disowned = 0.0
 
     async def claim(self, limit: int, *, full: bool = False) -> list[Run]:
@@ -107,8 +108,11 @@ class Claimer:
 
     async def _disown(self) -> None:
         now = time.monotonic()
-        if now < self._doubtful_until and now - self._disowned >= DISOWN_EVERY:
-            if count := await self.give_back():
-                log.info("tasks_disowned", tasks=count)
-                self.floors.look_fully()
-            self._disowned = now
+        if self._doubtful_until is None or now - self._disowned < DISOWN_EVERY:
+            return
+        if count := await self.give_back():
+            log.info("tasks_disowned", tasks=count)
+            self.floors.look_fully()
+        self._disowned = now
+        if now >= self._doubtful_until:
+            self._doubtful_until = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +15,8 @@ from app.core.ids import new_id
 from app.core.queue import Task
 from app.core.resources import Resources
 from app.core.settings.sections.worker import Worker
-from app.tasks import Handler, Registry, Work, store, upkeep
+from app.tasks import Handler, Registry, Work, claimer, store, upkeep
+from app.tasks.claimer import Claimer
 from app.tasks.hints import Hints
 from app.tasks.leases import Leases
 from app.tasks.own_database import open_own_database
@@ -22,6 +24,7 @@ from app.tasks.registry import Runnable
 from app.tasks.run import Run
 from app.tasks.runner import Runner
 from app.tasks.store import Claimed
+from tests.harness.clock import FakeClock
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 from tests.tasks.runners import Number, ended, enqueue, opened, runner_of, running, waiting
@@ -242,6 +245,47 @@ async def test_what_a_lost_answer_has_claimed_is_given_back(
 
     assert lost == [3]
     assert {(row["crash_count"], row["lease_seq"]) for row in await ended(resources)} == {(0, 2)}
+
+
+async def test_a_claim_is_in_doubt_until_it_was_given_back_however_long_that_fails(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """The database is away for longer than any statement may take."""
+    claim, disown = store.claim, store.disown
+    disowned: list[int] = []
+
+    async def losing(*args: object, **options: object) -> list[Claimed]:
+        await claim(*args, **options)  # type: ignore[arg-type]
+        raise ConnectionTrouble("the answer was lost")
+
+    async def away(*_: object, **__: object) -> list[UUID]:
+        raise ConnectionTrouble("it has gone")
+
+    async def counting(*args: object, **options: object) -> list[UUID]:
+        found = await disown(*args, **options)  # type: ignore[arg-type]
+        disowned.append(len(found))
+        return found
+
+    async def claimed_after(seconds: float) -> int:
+        clock.advance(seconds)
+        return len(await claimer_.claim(10))
+
+    async def nothing(_work: Work[Number]) -> None:
+        return
+
+    monkeypatch.setattr(claimer, "time", clock)
+    claimer_ = Claimer(resources.database, Registry([Handler(TASK, nothing)]), [], name="w", lease=3600)
+    await enqueue(resources, TASK, range(3))
+    for name, fault in (("claim", losing), ("disown", away), ("disown", away)):
+        monkeypatch.setattr(store, name, fault)
+        with pytest.raises(ConnectionTrouble):
+            await claimed_after(60)
+    monkeypatch.setattr(store, "claim", claim)
+    monkeypatch.setattr(store, "disown", counting)
+
+    assert await claimed_after(60) == 3
+    assert await claimed_after(60) == 0
+    assert disowned == [3]
 
 
 async def test_an_end_whose_answer_is_lost_is_stored_once_and_not_taken_for_lost(
