@@ -49,9 +49,9 @@ class SharedClock:
 
 
 def _ahead(asked: datetime, theirs: datetime, heard: datetime) -> timedelta:
-    """A clock that agrees was asked before and heard after; nothing is known about a difference within that time."""
-    if theirs < asked - SLACK:
-        return asked - theirs
-    if theirs > heard + SLACK:
-        return heard - theirs
-    return RIGHT
+    """A clock that agrees was asked before and heard after; nothing is known about a difference within that time.
+
+    Of what it may be, the most: what is put right may be late by the way back, and is never early.
+    """
+    differs = theirs < asked - SLACK or theirs > heard + SLACK
+    return heard - theirs if differs else RIGHT

@@ -17,7 +17,7 @@ from app.core.clock import SystemClock
 from app.core.database import Database
 from app.core.queue import Queue, Task, Waker
 from app.core.resources import Resources
-from app.tasks import Cron, Schedule, scheduler, store
+from app.tasks import Cron, Schedule, scheduler, shared_clock, store
 from app.tasks.scheduler import Scheduler
 from app.tasks.shared_clock import SharedClock
 from tests.harness.clock import FakeClock
@@ -277,6 +277,28 @@ async def test_a_wrong_clock_is_said_once_and_when_it_is_right_again(db: Databas
     assert [entry["event"] for entry in said] == ["clock_differs", "clock_agrees"]
     assert said[0]["ahead"] == pytest.approx(720, abs=30)
     assert max(abs(differing), abs(agreeing)) < timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), -timedelta(hours=1)])
+@pytest.mark.parametrize(("there", "back"), [(4.0, 0.0), (0.0, 4.0), (2.0, 2.0)])
+async def test_a_wrong_clock_is_never_ahead_of_the_database_once_it_was_compared(
+    db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, ahead: timedelta, there: float, back: float
+) -> None:
+    """On the way a connection may have to be waited for, and the answer may take its time: late, but never early."""
+
+    async def select_slowly(_db: Database) -> datetime:
+        clock.advance(there)
+        theirs = clock.now() - ahead
+        clock.advance(back)
+        return theirs
+
+    monkeypatch.setattr(shared_clock, "select_now", select_slowly)
+    shared = SharedClock(db, clock, clock)
+
+    await shared.compare()
+
+    late = clock.now() - ahead - shared.now()
+    assert late == timedelta(seconds=back)
 
 
 async def test_a_row_in_the_far_future_does_not_silence_its_schedule(
