@@ -10,17 +10,19 @@ from typing import Any
 from uuid import uuid4
 
 LABEL = "plinth.e2e"
-LIMIT = 180.0  # seconds for one command; a first build downloads all packages
+LIMIT = 180.0  # seconds for one command
+BUILD_LIMIT = 600.0  # the first one downloads all packages, and several may run at once
+ENDING = 60  # seconds that a container may take to end; after 10 the engine would kill it, however busy the disk is
 
 
 class CommandFailed(AssertionError):
     """A docker command ended with another exit code than 0."""
 
 
-def docker(*arguments: str, stdin: str | None = None) -> str:
+def docker(*arguments: str, stdin: str | None = None, limit: float = LIMIT) -> str:
     """What the command printed on its standard output. Raises `CommandFailed` with both outputs."""
     done = subprocess.run(
-        ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=LIMIT, check=False
+        ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=limit, check=False
     )
     if done.returncode:
         raise CommandFailed(f"docker {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
@@ -41,6 +43,11 @@ def output(container: str) -> str:
 def exit_code(container: str) -> int:
     """Wait for the container's end."""
     return int(docker("wait", container))
+
+
+def stop(container: str) -> None:
+    """Tell it to end, and wait until it has."""
+    docker("stop", "-t", str(ENDING), container)
 
 
 @contextmanager

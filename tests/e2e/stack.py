@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.e2e.containers import LIMIT, CommandFailed, docker
+from tests.e2e.containers import BUILD_LIMIT, LIMIT, CommandFailed, docker
 
 # Variables of this shell that would change what a stack is.
 OURS = ("APP_", "COMPOSE_", "PLINTH_", "DATABASE_", "DB_", "REDIS_")
@@ -43,7 +43,7 @@ class Stack:
         return self.compose("exec", "-T", "postgres", "psql", "-XAtq", "-U", "plinth", "-c", statement, "plinth")
 
 
-def compose(folder: Path, project: str, *arguments: str) -> str:
+def compose(folder: Path, project: str, *arguments: str, limit: float = LIMIT) -> str:
     """`docker/compose` in the folder. Raises `CommandFailed` with both outputs."""
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     done = subprocess.run(
@@ -53,7 +53,7 @@ def compose(folder: Path, project: str, *arguments: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         check=False,
     )
     if done.returncode:
@@ -66,7 +66,7 @@ def running(folder: Path) -> Iterator[Stack]:
     """The stack of the project in the folder, healthy; gone after the block with its data and its image."""
     project = f"plinth-e2e-{uuid4().hex[:8]}"
     try:
-        compose(folder, project, "build", "--quiet")
+        compose(folder, project, "build", "--quiet", limit=BUILD_LIMIT)
         started = time.monotonic()
         compose(folder, project, "up", "--wait", "--wait-timeout", "90")
         yield Stack(folder, project, time.monotonic() - started)

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.project import copy_project
 from tests.e2e.stack import Stack, left_of, running
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("stack"), pytest.mark.timeout(1500)]
 
 NOTHING: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []}
 

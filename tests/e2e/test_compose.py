@@ -12,7 +12,7 @@ from tests.e2e.load_runner import load_on
 from tests.e2e.stack import Stack
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("stack"), pytest.mark.timeout(1500)]
 
 PUBLISHED = ("postgres", "redis", "app")
 SERVERS = (*PUBLISHED, "worker")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.containers import CommandFailed, container, docker, exit_code, inspect, output, run, volume
+from tests.e2e.containers import CommandFailed, container, docker, exit_code, inspect, output, run, stop, volume
 from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("images")]
@@ -103,7 +103,7 @@ async def test_volume_keeps_the_data_and_the_first_password(tmp_path: Path) -> N
         with postgres(*mounted, *password_file(tmp_path)) as name:
             await answering(name)
             query(name, "CREATE TABLE kept AS SELECT 42 AS value")
-            docker("stop", name)
+            stop(name)
 
         with postgres(*mounted, *password_file(tmp_path, password="another")) as name:
             await answering(name)
@@ -145,7 +145,7 @@ async def test_server_runs_without_root_and_stops_clean() -> None:
     with postgres(*TRUSTING) as name:
         await answering(name)
         uid = docker("exec", name, "stat", "--format", "%U", "/proc/1")
-        docker("stop", name)
+        stop(name)
 
         assert uid == "postgres"
         assert inspect("container", name)["State"]["ExitCode"] == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.containers import container, docker, inspect, run
+from tests.e2e.containers import container, docker, inspect, run, stop
 from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("images")]
@@ -52,6 +52,6 @@ async def test_data_is_kept_in_its_folder_by_a_user_without_rights() -> None:
 async def test_stop_ends_it_clean() -> None:
     with container(IMAGE) as name:
         await eventually(lambda: ask(name, "ping") == "PONG", within=10)
-        docker("stop", name)
+        stop(name)
 
         assert inspect("container", name)["State"]["ExitCode"] == 0
