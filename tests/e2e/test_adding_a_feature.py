@@ -101,7 +101,7 @@ async def test_the_page_leads_to_a_feature_that_runs(settings: TestSettings, tmp
     (revision,) = (copy.folder / "migrations" / "versions").glob("*_add_notes.py")
     await copy.type(check)
     await copy.type(".venv/bin/app migrate up")
-    async with copy.serving() as url, httpx.AsyncClient(base_url=url) as http:
+    async with copy.serving() as url, httpx.AsyncClient(base_url=url, timeout=LIMIT) as http:
         first = json.loads(await copy.type(curl.replace("http://127.0.0.1:8000", url)))
         again = json.loads(await copy.type(curl.replace("http://127.0.0.1:8000", url)))
         read = (await http.get(f"/api/v1/notes/{first['id']}")).json()
