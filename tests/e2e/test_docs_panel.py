@@ -109,7 +109,7 @@ async def test_the_list_is_bounded(start: StartApp, opened: AsyncExitStack, tmp_
     app = await start(ANYBODY)
     panel = await opened.enter_async_context(panel_of(app, tmp_path / "profile"))
     await panel.connect()
-    await panel.shows("state", "connected")
+    await panel.shows("state", "connected, not signed in")
 
     for number in range(120):
         await app.http.post("/test/push/everyone", json=number)
@@ -225,7 +225,7 @@ async def test_it_stands_beside_the_document_or_folded_above_it_on_a_phone(
     unfolded = await panel.page.evaluate("document.querySelector('#realtime details').open")
     await panel.page.evaluate("document.querySelector('#realtime details').open = true")
     await panel.connect()
-    await panel.shows("state", "connected")
+    await panel.shows("state", "connected, not signed in")
     await panel.subscribe("room:" + "a" * 64)
     await panel.shows("events", "subscribed")
     await app.http.post("/test/push/everyone", json="x" * 3000)
