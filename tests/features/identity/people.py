@@ -22,6 +22,7 @@ PASSWORD = "seven purple otters juggle 41"
 PASSWORD_HASH = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
 HOUR, WEEK = 3600, 604_800  # seconds
 API = "/api/v1"
+PATIENT = "redis.timeout=30"  # where Redis has to answer: a busy machine that holds it up is no outage
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from app.core.ids import new_id
 from app.core.settings import Environment
 from app.features.identity.service.key_form import hash_of, make_key
 from tests.features.identity.keys import give_key
-from tests.features.identity.people import API, Browser, Person, make_person, signed_in
+from tests.features.identity.people import API, PATIENT, Browser, Person, make_person, signed_in
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
@@ -27,7 +27,7 @@ Operation = tuple[str, str, str | None]  # method, path, the permission that ope
 
 @pytest.fixture
 async def app(app_process: StartApp) -> AppProcess:
-    return await app_process("rate_limit.enabled=false")
+    return await app_process("rate_limit.enabled=false", PATIENT)
 
 
 @pytest.fixture

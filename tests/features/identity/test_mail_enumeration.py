@@ -12,7 +12,7 @@ import pytest
 
 from app.core.database import Database
 from tests.features.identity import naive_routes
-from tests.features.identity.people import PASSWORD, make_person
+from tests.features.identity.people import PASSWORD, PATIENT, make_person
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.mail_server import open_mail_server
@@ -69,7 +69,7 @@ async def test_the_answer_is_the_same_to_the_byte(
 ) -> None:
     await make_person(db, email=KNOWN)
     await make_person(db, email="ada-0001@example.org", active=False)
-    app = await app_process("rate_limit.mails_per_account=100")
+    app = await app_process("rate_limit.mails_per_account=100", PATIENT)
 
     answers = [await way(app)(email) for email in (KNOWN, "ada-0001@example.org", "ada-0002@example.org")]
 

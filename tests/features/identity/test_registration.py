@@ -16,7 +16,7 @@ from app.features.identity.bounded_threads import BoundedThreads
 from app.features.identity.models import Visitor
 from app.features.identity.sealing import seal
 from app.features.identity.service.registration import register
-from tests.features.identity.people import API, PASSWORD, Browser, make_person
+from tests.features.identity.people import API, PASSWORD, PATIENT, Browser, make_person
 from tests.features.identity.post import ADA, ANOTHER_PASSWORD, Post, acts, open_post, token_of, users
 from tests.harness.fixtures import StartApp, StartWorker
 from tests.harness.settings import TestSettings
@@ -235,7 +235,7 @@ async def test_a_password_over_a_kilobyte_is_refused_before_it_costs_anything(
 
 
 async def test_an_address_gets_so_many_mails_an_hour_however_it_is_written(app_process: StartApp) -> None:
-    app = await app_process("rate_limit.mails_per_account=2")
+    app = await app_process("rate_limit.mails_per_account=2", PATIENT)
     spellings = ("ada.l@example.org", "ADA.L@example.org", "adal@example.org", "ada.l+1@example.org")
 
     answers = [

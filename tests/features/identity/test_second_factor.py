@@ -30,7 +30,7 @@ from app.features.identity.service import enrolment
 from app.features.identity.service.second_factor import take_code
 from app.features.identity.service.sign_in import prove_password
 from app.features.identity.totp import step_of
-from tests.features.identity.people import Person, make_person
+from tests.features.identity.people import PATIENT, Person, make_person
 from tests.features.identity.second_factors import HERE, STEP, Authenticator, allow_tries, enrol, timed_resources
 from tests.harness.clock import FakeClock
 from tests.harness.settings import TestSettings
@@ -297,7 +297,7 @@ async def test_of_many_guesses_at_once_no_more_are_looked_at(resources: Resource
 
 async def test_the_right_password_alone_forgets_no_failures(settings: TestSettings, clock: FakeClock) -> None:
     """Where it does, whoever knows the password starts each ten codes afresh."""
-    async with timed_resources(settings("rate_limit.sign_ins_per_account=3"), clock) as resources:
+    async with timed_resources(settings("rate_limit.sign_ins_per_account=3", PATIENT), clock) as resources:
         person = await make_person(resources.database)
         app = await enrol(resources, person)
         wrong, right = app.wrong_code(clock.now()), app.code(clock.now(), steps=1)

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.core.database import Database
-from tests.features.identity.people import COOKIE, Browser, Person, make_person, session_of, signed_in
+from tests.features.identity.people import COOKIE, PATIENT, Browser, Person, make_person, session_of, signed_in
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 
@@ -278,7 +278,7 @@ async def ways_out(browser: Browser, db: Database, user: Person, way: str) -> No
 async def test_a_revoked_session_is_refused_on_every_instance_within_a_second(
     app_process: StartApp, db: Database, ada: Person, way: str
 ) -> None:
-    here, there = await asyncio.gather(app_process(), app_process("websocket.review_interval=3600"))
+    here, there = await asyncio.gather(app_process(PATIENT), app_process("websocket.review_interval=3600", PATIENT))
     browser, far = await signed_in(here, db, ada), Browser(there)
     far.cookie = browser.cookie
     socket = await socket_of(there, {"Cookie": f"{COOKIE}={browser.cookie}", "Origin": there.url})

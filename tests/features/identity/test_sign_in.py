@@ -19,7 +19,7 @@ from app.features.identity.service import sessions, tokens
 from app.features.identity.service.ending import end_everything
 from app.features.identity.service.password_change import Change, change_password
 from app.features.identity.service.sign_in import Proven, prove_password, reauthenticate
-from tests.features.identity.people import Person, make_person, open_session
+from tests.features.identity.people import PATIENT, Person, make_person, open_session
 from tests.harness.settings import TestSettings
 
 HERE = Visitor("203.0.113.7", "a browser")
@@ -28,7 +28,7 @@ NEW = "another four walruses whistle 58"
 
 @pytest.fixture
 async def resources(settings: TestSettings) -> AsyncIterator[Resources]:
-    async with open_resources(settings("session.max_per_user=3"), Lifecycle()) as opened:
+    async with open_resources(settings("session.max_per_user=3", PATIENT), Lifecycle()) as opened:
         yield opened
 
 

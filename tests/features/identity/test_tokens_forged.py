@@ -25,7 +25,7 @@ from app.core.settings.sections import Jwt
 from app.features.identity.service import access_tokens, tokens
 from app.features.identity.service.token_pairs import Pair
 from tests.features.identity.forging import FORGERIES, Forgery, header_decides, joined, signature_decides, signed
-from tests.features.identity.people import make_person
+from tests.features.identity.people import PATIENT, make_person
 from tests.features.identity.programs import (
     FOR_USERS,
     header_of,
@@ -62,7 +62,7 @@ async def test_a_forged_token_opens_nothing(forgery: Forgery, resources: Resourc
 
 
 async def test_over_http_every_forgery_is_answered_401(app_process: StartApp, resources: Resources, pair: Pair) -> None:
-    app = await app_process("rate_limit.enabled=false")
+    app = await app_process("rate_limit.enabled=false", PATIENT)
     genuine = pair.access_token
     forged = {each.name: each.make(resources.settings.jwt, genuine) for each in FORGERIES}
     odd = {
