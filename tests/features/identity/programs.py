@@ -25,6 +25,7 @@ from app.features.identity.service.token_pairs import Pair
 from tests.features.identity.people import API, Person
 from tests.harness.app_process import AppProcess
 from tests.harness.talking import Talk
+from tests.harness.waiting import eventually
 
 HERE = Visitor("127.0.0.1", "a program")
 FOR_USERS = f"{API}/realtime/tickets"  # a route that asks who calls, and for nothing else
@@ -91,6 +92,7 @@ async def grow_old(db: Database, seconds: float) -> None:
 @asynccontextmanager
 async def socket_of(app: AppProcess, token: str) -> AsyncIterator[Talk]:
     """An open socket of whoever holds the access token."""
+    await eventually(lambda: app.events("realtime_connected"), within=30)  # else a resync may come at any time
     url = f"{app.url.replace('http', 'ws')}/ws"
     async with connect(url, additional_headers=bearing(token), proxy=None, compression=None) as socket:
         talk = Talk(socket)

@@ -86,6 +86,7 @@ async def test_somebody_new_signs_in_with_a_token_of_the_provider(
     token = (await provider.sign_in("amy"))["access_token"]
 
     answer = await app.http.get(f"{API}/auth/me", headers=bearing(token))
+    await eventually(lambda: app.events("realtime_connected"), within=30)  # else it is told a resync in between
     async with talking(app, headers=bearing(token)) as talk:
         own_topic = (await talk.next())["topic"]
         pong = await talk.answer("ping")

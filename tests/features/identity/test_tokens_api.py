@@ -19,7 +19,7 @@ from app.features.identity.service import tokens
 from app.features.identity.service.access_tokens import AccessToken, sign
 from app.features.identity.service.sign_in import prove_password
 from tests.features.identity.forging import signed
-from tests.features.identity.people import API, Person, make_person
+from tests.features.identity.people import API, PATIENT, Person, make_person
 from tests.features.identity.programs import (
     HERE,
     events_of,
@@ -59,7 +59,7 @@ async def revoked(app: AppProcess, token: str) -> httpx.Response:
 
 
 async def test_a_program_signs_in_with_a_password(app_process: StartApp, db: Database, ada: Person) -> None:
-    app = await app_process()
+    app = await app_process(PATIENT)
 
     answer = await sign_in(app, ada)
     again = await sign_in(app, ada)
@@ -121,7 +121,7 @@ async def test_the_password_that_is_changed_meanwhile_opens_nothing(
 async def test_whoever_gives_a_token_back_is_out_everywhere_at_once(
     given: str, app_process: StartApp, resources: Resources, db: Database, ada: Person
 ) -> None:
-    here, there = await app_process(), await app_process()
+    here, there = await app_process(PATIENT), await app_process(PATIENT)
     pair, other = await issued(resources, ada), await issued(resources, ada)
     assert [await status_of(app, pair.access_token) for app in (here, there)] == [201, 201]
 
@@ -162,7 +162,7 @@ async def test_nobody_ends_the_sign_in_of_another(
     app_process: StartApp, resources: Resources, db: Database, ada: Person
 ) -> None:
     """A naive service reads `jti` without a look at the signature: an id from a log signs people out."""
-    app = await app_process()
+    app = await app_process(PATIENT)
     pair = await issued(resources, ada)
     claims = json.dumps(said_by(pair.access_token)).encode()
     forged = signed(b"w" * 32, json.dumps(header_of(pair.access_token)).encode(), claims)
@@ -196,7 +196,7 @@ async def test_no_token_is_stored_or_logged(
 
 
 async def test_the_routes_are_held_to_a_limit_of_the_address(app_process: StartApp) -> None:
-    app = await app_process()
+    app = await app_process(PATIENT)
 
     answer = await refreshed(app, "nonsense")
     gone = await revoked(app, "nonsense")
