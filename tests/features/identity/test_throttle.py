@@ -111,7 +111,12 @@ def test_whatever_finds_the_same_user_is_counted_together(email: str, respelled:
 
 @given(st.characters(exclude_categories=()), st.text(max_size=5))
 def test_no_character_is_too_strange_to_be_counted(character: str, rest: str) -> None:
-    assert account(f"{character}{rest}@{character}") == account(f"{character}{rest}@{character}".upper().lower())
+    email = f"{character}{rest}@{character}"
+    other = email.upper().lower()
+
+    if other == email.lower():  # a dotless i has a dot when it comes back, and finds another user
+        assert account(other) == account(email)
+    assert len(account(email)) == 32
 
 
 async def test_a_hundred_at_once_are_a_hundred(resources: Resources) -> None:
@@ -178,7 +183,7 @@ async def test_mails_and_sign_ins_are_counted_apart(resources: Resources) -> Non
 
 
 async def test_without_rate_limits_nobody_is_counted(settings: TestSettings) -> None:
-    async with open_resources(settings(*FEW, "rate_limit.enabled=false"), Lifecycle()) as free:
+    async with open_resources(settings(*FEW, PATIENT, "rate_limit.enabled=false"), Lifecycle()) as free:
         assert await passed(free, *[ADA] * 50) == 50
         await throttle.signed_in(free, ADA, HERE)
         assert [await outcome(throttle.try_mail(free, ADA, HERE)) for _ in range(9)] == ["let through"] * 9
@@ -249,8 +254,7 @@ async def _counts_in_redis(resources: Resources) -> bool:
 
 @pytest.mark.fault
 async def test_the_limits_hold_when_redis_stops(own_settings: TestSettings, own_redis: RedisServer) -> None:
-    overrides = (*FEW, "redis.timeout=0.5", "redis.health_interval=0.05")
-    async with open_resources(own_settings(*overrides), Lifecycle()) as resources:
+    async with open_resources(own_settings(*FEW, PATIENT, "redis.health_interval=0.05"), Lifecycle()) as resources:
         before = await passed(resources, *[ADA] * 20)
         await own_redis.stop()
         try:
