@@ -69,23 +69,30 @@ async def test_only_those_who_may_sign_in_get_a_mail(post: Post, db: Database) -
     assert await db.fetch_val("SELECT count(*) FROM password_resets") == 0
 
 
-async def test_of_twenty_uses_of_one_token_at_once_one_succeeds(post: Post, db: Database, ada: Person) -> None:
+@pytest.fixture
+async def unlimited(app_process: StartApp, worker: StartWorker) -> AsyncIterator[Post]:
+    """For a crowd that is told to come again: on a busy machine it does so more often than an address may ask."""
+    async with open_post(app_process, worker, "rate_limit.enabled=false") as opened:
+        yield opened
+
+
+@pytest.mark.usefixtures("ada")
+async def test_of_twenty_uses_of_one_token_at_once_one_succeeds(unlimited: Post, db: Database) -> None:
     """Looked up first and deleted later, it would be good for all that come between the two."""
-    token = await post.forgotten()
+    token = await unlimited.forgotten()
     passwords = [f"{ANOTHER_PASSWORD} {number}" for number in range(20)]
 
     async def use(new: str) -> int:
         """503 says that too many were hashed at once, and to come again."""
-        while (answer := await post.ask("/password/reset", token=token, new=new)).status_code == 503:
+        while (answer := await unlimited.ask("/password/reset", token=token, new=new)).status_code == 503:
             assert answer.headers["Retry-After"]
         return answer.status_code
 
     statuses = await asyncio.gather(*map(use, passwords))
 
     assert sorted(statuses) == [204] + [400] * 19
-    assert await sign_in(post, passwords[statuses.index(204)]) == 200
+    assert await sign_in(unlimited, passwords[statuses.index(204)]) == 200
     assert (await acts(db)).count("password_reset") == 1
-    assert ada.email == ADA
 
 
 @pytest.mark.usefixtures("ada")
