@@ -36,14 +36,22 @@ HASTE = """(() => {
 
 # What is still to come: timers that were set, and neither ran nor were cleared.
 COUNT_TIMERS = """(() => {
-  window.due = new Set();
+  window.due = new Map(); // id -> {action, delay}
   const [wait, clear] = [window.setTimeout.bind(window), window.clearTimeout.bind(window)];
   window.setTimeout = (action, delay) => {
     const id = wait(() => { window.due.delete(id); action(); }, delay);
-    window.due.add(id);
+    window.due.set(id, { action, delay });
     return id;
   };
   window.clearTimeout = (id) => { window.due.delete(id); clear(id); };
+})()"""
+
+# Those that `COUNT_TIMERS` has counted run now, as if their time were over.
+RUN_TIMERS = """(() => {
+  for (const [id, { action }] of [...window.due]) {
+    clearTimeout(id);
+    action();
+  }
 })()"""
 
 

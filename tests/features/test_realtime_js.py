@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.features.page_client import COUNT_TIMERS, HASTE, Client, client_at
+from tests.features.page_client import COUNT_TIMERS, HASTE, RUN_TIMERS, Client, client_at
 from tests.features.speaker import Speaker, speaking
 from tests.harness.waiting import eventually
 
@@ -110,6 +110,7 @@ async def test_a_gap_and_a_resync_frame_are_losses_of_an_open_connection(speaker
     await speaker.push(ORDERS, 6, "the next")
     await speaker.say({"type": "resync", "topic": "everyone", "epoch": "two", "seq": 40})
     await speaker.push("everyone", 41, "the next")
+    await eventually(lambda: has_told(client, "event", "everyone", "the next", 41), within=10)
     await eventually(lambda: has_told(client, "resync", "everyone"), within=10)
 
     assert await client.told("resync") == [[ORDERS], ["everyone"]]
@@ -226,20 +227,28 @@ async def at_least(count: int, client: Client) -> bool:
 
 
 async def test_a_silent_server_is_asked_and_left_when_it_does_not_answer(speaker: Speaker, client: Client) -> None:
-    speaker.heartbeat_interval, speaker.answers = 1.0, False
-    await client.run(HASTE % {"times": 20})
-
+    speaker.heartbeat_interval, speaker.answers = 0.05, False
+    await client.run(COUNT_TIMERS)
     await listens(client)
+
+    await eventually(lambda: speaker.heard[0][-1] == {"type": "ping"}, within=20)
+    await eventually(lambda: is_due_in(client, 10_000), within=20)
+    await client.run(RUN_TIMERS)
 
     await back_again(client)
     assert speaker.heard[0][-1] == {"type": "ping"}
     assert (await client.detail("waiting"))["reason"] == "the server is silent"
 
 
+async def is_due_in(client: Client, delay: int) -> bool:
+    """One timer is set, for so many ms."""
+    return bool(await client.run("[...window.due.values()].map((each) => each.delay)") == [delay])
+
+
 async def test_a_silent_server_that_answers_is_kept(speaker: Speaker, client: Client) -> None:
     speaker.heartbeat_interval = 1.0
-    await client.run(HASTE % {"times": 5})
     await listens(client)
+    await client.run(HASTE % {"times": 5})  # from here on: a browser that has just started takes its time
 
     await eventually(lambda: speaker.heard[0].count({"type": "ping"}) >= 8, within=30)
 
@@ -316,8 +325,9 @@ async def test_a_subscription_that_is_refused_for_the_moment_is_asked_for_again(
 ) -> None:
     """A refusal of too many messages names no topic."""
     speaker.refuses[ORDERS] = {"type": "error", "code": "RATE_LIMITED", "error": "Slower.", "topic": about}
-    await client.run(HASTE % {"times": 20})
     await client.connect()
+    await client.reaches("connecting", "open")
+    await client.run(HASTE % {"times": 20})  # not before: a browser that has just started takes its time
     await client.subscribe(ORDERS)
     await eventually(lambda: client.told("error"), within=20)
     told_before = await client.told("ready")
