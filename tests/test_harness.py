@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,19 +14,22 @@ from pathlib import Path
 from typing import cast
 
 import asyncpg
+import psutil
 import pytest
 from redis.asyncio import Redis
 
 from app.core.clock import Clock
 from app.core.database import Database
+from app.core.settings import PROJECT_ROOT
 from app.embedded.folder import claim
-from tests.harness import order
+from tests.harness import leftovers, order
 from tests.harness.clock import FakeClock
 from tests.harness.databases import Clones
 from tests.harness.engine import Engine
 from tests.harness.fixtures import StartApp
-from tests.harness.leftovers import PREFIX, remove_dead_folders
-from tests.harness.processes import census
+from tests.harness.leftovers import PREFIX, remove_dead_folders, service_folder
+from tests.harness.ports import reserved_port
+from tests.harness.processes import census, stalled, title
 from tests.harness.services import Choice, Way, choose
 from tests.harness.waiting import eventually
 
@@ -109,6 +115,23 @@ async def test_eventually_takes_an_error_for_not_yet() -> None:
     answers = iter([1, 0, 1])
 
     assert await eventually(lambda: 1 / next(answers) == 1 and next(answers, "done"), within=5)
+
+
+async def test_who_ends_meanwhile_is_in_no_ones_way_to_be_stalled_and_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    child, other = [await asyncio.create_subprocess_exec("sleep", "60") for _ in range(2)]
+    process, gone = psutil.Process(child.pid), psutil.Process(other.pid)
+    other.kill()
+    await other.wait()
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [gone])
+    try:
+        with stalled(child.pid):
+            await eventually(lambda: process.status() == psutil.STATUS_STOPPED, within=10)
+        await eventually(lambda: process.status() == psutil.STATUS_SLEEPING, within=10)
+    finally:
+        child.kill()
+        await child.wait()
+
+    assert title(gone) == ""
 
 
 async def test_a_census_sees_a_file_left_open() -> None:
@@ -207,3 +230,58 @@ async def test_folders_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: P
         remove_dead_folders(tmp_path, older_than=-1)
 
         assert names_in(tmp_path) == [living.name]
+
+
+HOLDS_A_FOLDER = """
+import sys
+from pathlib import Path
+from tests.harness import leftovers
+
+leftovers.fastest_place = lambda: Path(sys.argv[1])
+with leftovers.service_folder("killed"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+async def test_a_folder_stays_while_its_owner_lives_and_no_server_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "fastest_place", lambda: tmp_path)
+    killed = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLDS_A_FOLDER, str(tmp_path)),
+        cwd=PROJECT_ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert killed.stdout is not None
+    assert await killed.stdout.readline() == b"ready\n"
+    with service_folder("living") as living:
+        async with claim(living / "postgres"):
+            pass  # a server that has been stopped
+        remove_dead_folders(tmp_path, older_than=-1)
+        while_both_live = names_in(tmp_path)
+        killed.kill()
+        await killed.communicate()
+
+        remove_dead_folders(tmp_path, older_than=-1)
+
+        assert len(while_both_live) == 2
+        assert names_in(tmp_path) == [living.name]
+    assert names_in(tmp_path) == []
+
+
+async def test_who_calls_at_a_reserved_port_is_refused_until_its_server_listens(own_port: int) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", own_port)
+
+    for _ in range(2):  # and once more, after its end
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", own_port):
+            _, writer = await asyncio.open_connection("127.0.0.1", own_port)
+            writer.close()
+            await writer.wait_closed()
+
+
+def test_a_reserved_port_is_given_to_nobody_else() -> None:
+    with reserved_port() as port, socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+        other.bind(("127.0.0.1", port))  # as the system asks itself, when it looks for a free one

@@ -103,8 +103,8 @@ async def test_data_and_port_survive_a_restart(data_dir: Path) -> None:
         assert server.pid != first
 
 
-async def test_a_killed_server_recovers_what_was_committed(data_dir: Path) -> None:
-    async with await start_postgres(data_dir, **LOGIN) as server:
+async def test_a_killed_server_recovers_what_was_committed(data_dir: Path, own_port: int) -> None:
+    async with await start_postgres(data_dir, port=own_port, **LOGIN) as server:
         async with connected(server.url) as connection:
             await connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         kill(server.pid)

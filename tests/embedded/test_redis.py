@@ -22,8 +22,8 @@ async def test_it_answers_to_its_url_and_to_nobody_without_the_password(service_
                 await stranger.ping()
 
 
-async def test_what_it_held_is_there_after_a_restart(service_dir: Path) -> None:
-    async with await start_redis(service_dir / "redis") as server:
+async def test_what_it_held_is_there_after_a_restart(service_dir: Path, own_port: int) -> None:
+    async with await start_redis(service_dir / "redis", port=own_port) as server:
         async with Redis.from_url(server.url) as client:
             await client.set("kept", "yes")
 
@@ -33,8 +33,8 @@ async def test_what_it_held_is_there_after_a_restart(service_dir: Path) -> None:
             assert await client.get("kept") == b"yes"
 
 
-async def test_it_starts_again_after_a_kill(service_dir: Path) -> None:
-    async with await start_redis(service_dir / "redis", durable=False) as server:
+async def test_it_starts_again_after_a_kill(service_dir: Path, own_port: int) -> None:
+    async with await start_redis(service_dir / "redis", port=own_port, durable=False) as server:
         kill(server.pid)
 
         await server.restart()

@@ -23,6 +23,7 @@ from tests.harness.clock import FakeClock
 from tests.harness.databases import Clones
 from tests.harness.engines import usual_engine
 from tests.harness.leftovers import service_folder
+from tests.harness.ports import reserved_port
 from tests.harness.redis_databases import claim_database
 from tests.harness.run import migrate
 from tests.harness.services import PASSWORD
@@ -148,6 +149,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
+def own_port() -> Iterator[int]:
+    """A port that is free for this test's servers, and for nobody else, until the test ends."""
+    with reserved_port() as port:
+        yield port
+
+
+@pytest.fixture
 def service_dir() -> Iterator[Path]:
     """An empty folder for the data of a service, in memory where there is room."""
     with service_folder("one") as folder:
@@ -157,8 +165,9 @@ def service_dir() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def own_postgres(background: BackgroundLoop) -> Iterator[PostgresServer]:
     """A PostgreSQL that this module may stop, stall and kill; every test must leave it running."""
-    with service_folder("own") as folder:
-        start = start_postgres(folder / "postgres", user="plinth", password=PASSWORD, database="plinth", durable=False)
+    with service_folder("own") as folder, reserved_port() as port:
+        data = folder / "postgres"
+        start = start_postgres(data, port=port, user="plinth", password=PASSWORD, database="plinth", durable=False)
         server = background.call(start)
         yield server
         background.call(server.stop())
@@ -167,8 +176,8 @@ def own_postgres(background: BackgroundLoop) -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def own_redis(background: BackgroundLoop) -> Iterator[RedisServer]:
     """A Redis that this module may stop, stall and kill; every test must leave it running."""
-    with service_folder("own") as folder:
-        server = background.call(start_redis(folder / "redis", durable=False))
+    with service_folder("own") as folder, reserved_port() as port:
+        server = background.call(start_redis(folder / "redis", port=port, durable=False))
         yield server
         background.call(server.stop())
 

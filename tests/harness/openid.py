@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.core.settings import PROJECT_ROOT
+from tests.harness.ports import reserved_port
 
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 SOURCE = PROJECT_ROOT / "tests" / "oidc"
@@ -101,7 +102,7 @@ class OpenIdProvider:
     """The running provider; `asked` are the paths that anybody has asked it for."""
 
     keys: list[Key]
-    port: int = 0
+    port: int
     lifetime: int = 300  # seconds
     asked: list[str] = field(default_factory=list)
 
@@ -203,12 +204,13 @@ class OpenIdProvider:
 @asynccontextmanager
 async def openid_provider(*keys: Key, lifetime: int = 300) -> AsyncIterator[OpenIdProvider]:
     """One that listens at an address of its own, and ends with the block."""
-    provider = OpenIdProvider([], lifetime=lifetime)
-    await provider.start(*(keys or (make_key(),)))
-    try:
-        yield provider
-    finally:
-        await provider.stop()
+    with reserved_port() as port:
+        provider = OpenIdProvider([], port, lifetime)
+        await provider.start(*(keys or (make_key(),)))
+        try:
+            yield provider
+        finally:
+            await provider.stop()
 
 
 def install() -> Path:

@@ -15,10 +15,11 @@ from tests.harness.settings import TestSettings, make_settings
 
 
 @pytest.fixture
-async def durable_postgres() -> AsyncIterator[PostgresServer]:
+async def durable_postgres(own_port: int) -> AsyncIterator[PostgresServer]:
     """Of this test's own; unlike `own_postgres` it keeps what is committed, and vacuums."""
     with service_folder("durable") as folder:
-        server = await start_postgres(folder / "postgres", user="plinth", password=PASSWORD, database="plinth")
+        start = start_postgres(folder / "postgres", port=own_port, user="plinth", password=PASSWORD, database="plinth")
+        server = await start
         async with server:
             yield server
 
