@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import asyncpg
 from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
 
 from app.core.database import Database, Row, Statement
+
+LOOKS = 20  # so many others in a row are no chance
 
 # What is retried comes before those that have gone ahead of it, so the first of a key may have to wait for a later one.
 # To be run after the commit of what has changed the key, with a snapshot of its own: whichever of two changes commits
@@ -67,10 +70,9 @@ async def promote_all(db: Database, *, limit: int = 1000) -> int:
 async def _promoted(look: Callable[[], Awaitable[list[Row]]]) -> int:
     """Two looks at once may choose two tasks of one key; the database refuses the second, which looks again.
 
-    Not for ever: each refusal means that another look has committed, which this one's next snapshot sees.
+    Each refusal means that another look has committed, which this one's next snapshot sees.
     """
-    while True:
-        try:
+    for _ in range(LOOKS - 1):
+        with suppress(asyncpg.UniqueViolationError):
             return len(await look())
-        except asyncpg.UniqueViolationError:
-            continue
+    return len(await look())
