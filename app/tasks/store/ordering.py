@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
 
 from app.core.database import Database, Row, Statement
 
-LOOKS = 20  # so many others in a row are no chance
+LOOKS = 20  # so many refusals in a row are no accident
 
 # What is retried comes before those that have gone ahead of it, so the first of a key may have to wait for a later one.
 # To be run after the commit of what has changed the key, with a snapshot of its own: whichever of two changes commits
