@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from app.core.database import Database, Statement, open_database
 from app.core.queue import Priority
+from app.core.settings import Settings
 from app.tasks.store import claiming, ordering, relaying, settling
 from tests.harness.background import BackgroundLoop
 from tests.harness.settings import TestSettings
@@ -33,8 +35,22 @@ FREELY = settings(
 
 @pytest.fixture
 def machine(background: BackgroundLoop, settings: TestSettings) -> Iterator[type[QueueMachine]]:
-    """On one database for all histories; each begins with empty tables."""
-    opening = open_database(settings("database.lock_timeout=1").database)
+    """On one database for all histories; each begins with empty tables. Some wait for locks, and rightly so."""
+    limits = (f"database.{limit}=60" for limit in ("lock_timeout", "statement_timeout", "command_timeout"))
+    with machine_on(background, settings(*limits)) as patient:
+        yield patient
+
+
+@pytest.fixture
+def impatient(background: BackgroundLoop, settings: TestSettings) -> Iterator[type[QueueMachine]]:
+    """For what waits for ever."""
+    with machine_on(background, settings("database.lock_timeout=1")) as machine:
+        yield machine
+
+
+@contextmanager
+def machine_on(background: BackgroundLoop, settings: Settings) -> Iterator[type[QueueMachine]]:
+    opening = open_database(settings.database)
 
     async def opened() -> Database:
         return await opening.__aenter__()
@@ -176,7 +192,7 @@ WRONG: dict[str, tuple[Callable[[Watched], None], Statement, dict[str, str]]] = 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_statement_does_not_agree(
-    machine: type[QueueMachine], monkeypatch: pytest.MonkeyPatch, wrong: str
+    machine: type[QueueMachine], impatient: type[QueueMachine], monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     """The same history, with the statement as it is and with the wrong one."""
     history, statement, changes = WRONG[wrong]
@@ -188,7 +204,7 @@ def test_a_wrong_statement_does_not_agree(
     monkeypatch.setattr(statement, "plan", plan)
 
     with pytest.raises((AssertionError, asyncpg.PostgresError)):
-        live(machine, history)
+        live(impatient, history)
 
 
 def live(machine: type[QueueMachine], history: Callable[[Watched], None]) -> None:
