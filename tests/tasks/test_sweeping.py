@@ -65,13 +65,13 @@ async def left(db: Database) -> int:
 
 
 async def test_what_is_old_goes_and_what_is_young_stays(resources: Resources, db: Database) -> None:
-    for age in (0, 50, 99, 101, 100_000):
+    for age in (0, 50_000, 99_000, 101_000, 10_000_000):
         await add_finished(db, age=age)
 
-    swept = await sweep(resources, ENDED, keep=100)
+    swept = await sweep(resources, ENDED, keep=100_000)
 
     assert swept == 2
-    assert [age // 10 for age in await ages(db, "finished_tasks", "finished_at")] == [0, 5, 9]
+    assert [age // 10_000 for age in await ages(db, "finished_tasks", "finished_at")] == [0, 5, 9]
 
 
 async def test_2500_rows_go_in_three_transactions(resources: Resources, db: Database) -> None:
