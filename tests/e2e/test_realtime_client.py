@@ -24,6 +24,14 @@ from tests.harness.waiting import eventually
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 ANYBODY = "websocket.anonymous=true"
 ROOM, QUIET = "room:7", "room:quiet"
+# A timer of the page's own, set right after the client's and for as long: on a busy machine both are late.
+ALARMED = """{
+  onState(state, detail) {
+    window.moments.push(performance.now());
+    tell("state")(state, detail);
+    if (state === "waiting") setTimeout(tell("alarm"), detail.delay);
+  },
+}"""
 
 
 @pytest.fixture
@@ -76,7 +84,7 @@ async def test_a_restart_is_waited_for_as_advised_and_only_what_was_missed_is_lo
     app, other = await start(ANYBODY, "websocket.reconnect_spread=3"), await start()
 
     async with client_at(f"{app.url}/docs", tmp_path / "profile") as client:
-        await listens(client)
+        await listens(client, ALARMED)
         await push(app, ROOM, "before")
         await eventually(partial(has_told, client, "event", ROOM, "before", 1), within=10)
         app.terminate()
@@ -100,7 +108,9 @@ async def test_a_restart_is_waited_for_as_advised_and_only_what_was_missed_is_lo
     assert detail["code"] == 1012
     assert detail["delay"] == pytest.approx(float(advised[1]) * 1000)
     assert detail["delay"] <= 3000
-    assert detail["delay"] / 1000 - 0.05 <= waited <= 5, "a busy machine is late, never early"
+    assert detail["delay"] / 1000 - 0.05 <= waited, "a busy machine is late, never early"
+    steps = [line[1] if line[0] == "state" else line[0] for line in told]
+    assert steps.index("connecting", 1) < steps.index("alarm"), "and no later than any timer"
     assert [line for line in told if line[0] == "resync"] == [["resync", ROOM]]
 
 
@@ -164,8 +174,8 @@ async def test_a_process_that_freezes_is_noticed_and_come_back_to(start: StartAp
     app = await start(ANYBODY, "websocket.heartbeat_interval=2")
 
     async with client_at(f"{app.url}/docs", tmp_path / "profile") as client:
-        await client.run(HASTE % {"times": 10})
         await listens(client)
+        await client.run(HASTE % {"times": 10})  # from the next timer on: coming in took the time that it needed
         app.signal(signal.SIGSTOP)
         await eventually(lambda: psutil.Process(app.pid).status() == psutil.STATUS_STOPPED, within=5)
         await client.reaches("connecting", "open", "waiting")
