@@ -71,6 +71,7 @@ def test_faults_in_the_settings_stop_no_other_check() -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.alone
 def test_whole_command_ends_within_its_limit() -> None:
     began = time.monotonic()
 
