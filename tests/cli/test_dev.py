@@ -100,7 +100,7 @@ async def dev(project: Path, *arguments: str, **env: str) -> AsyncIterator[Dev]:
 async def test_everything_runs_and_ctrl_c_leaves_no_process_but_the_data(project: Path) -> None:
     async with dev(project, "--port", "0") as first:
         await first.banner()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=WITHIN) as client:
             health = (await client.get(f"{first.url}/health")).json()
             page = await client.get(f"{first.url}/", follow_redirects=True)
             docs = await client.get(next(line.split()[1] for line in first.text.splitlines() if "Docs:" in line))
@@ -209,7 +209,7 @@ async def test_what_is_asked_for_is_done_by_the_worker_inside(project: Path) -> 
         )
         async with asyncio.timeout(WITHIN):
             asked = await asking.wait()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=WITHIN) as client:
             ready = (await client.get(f"{running.url}/health/ready")).json()
         code = await running.end(signal.SIGTERM)
 
