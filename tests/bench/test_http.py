@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from app.core.metrics import Metrics
-from app.embedded.ports import free_port
 from bench.http.contestants import Contestant, Place, chosen
 from bench.http.limits import uncounted
 from bench.http.load import Request, VoidRun, load_of, send
@@ -41,8 +40,8 @@ async def seeds(database: asyncpg.Connection) -> Seeds:
 
 
 @pytest.fixture
-def place(database_url: str, redis_url: str, tmp_path: Path) -> Place:
-    return Place(database_url, redis_url, tmp_path, free_port())
+def place(database_url: str, redis_url: str, tmp_path: Path, own_port: int) -> Place:
+    return Place(database_url, redis_url, tmp_path, own_port)
 
 
 @each_plinth

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded.ports import free_port
 from bench import __main__ as bench
 from bench import report
 from bench.http.contestants import Place
@@ -27,9 +26,9 @@ each_engine = pytest.mark.parametrize("engine", ENGINES.values())
 
 @each_engine
 async def test_a_start_is_split_into_phases_that_add_up(
-    database_url: str, redis_url: str, tmp_path: Path, engine: str
+    database_url: str, redis_url: str, tmp_path: Path, own_port: int, engine: str
 ) -> None:
-    place = Place(database_url, redis_url, tmp_path, free_port())
+    place = Place(database_url, redis_url, tmp_path, own_port)
 
     found = await measure(ours(place, engine, python=Path(sys.executable)))
 
@@ -40,7 +39,7 @@ async def test_a_start_is_split_into_phases_that_add_up(
     assert found["cpu"] > 0
 
 
-async def test_an_answer_that_is_no_200_is_not_the_first() -> None:
+async def test_an_answer_that_is_no_200_is_not_the_first(own_port: int) -> None:
     answers = iter([b"503 Service Unavailable", b"503 Service Unavailable", b"200 OK"])
     given: list[bytes] = []
 
@@ -50,20 +49,19 @@ async def test_an_answer_that_is_no_200_is_not_the_first() -> None:
         writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % given[-1])
         writer.close()
 
-    port = free_port()
-    looking = asyncio.create_task(first_answer(port, "/"))  # while nobody listens yet
-    async with await asyncio.start_server(answer, "127.0.0.1", port), asyncio.timeout(20):
+    looking = asyncio.create_task(first_answer(own_port, "/"))  # while nobody listens yet
+    async with await asyncio.start_server(answer, "127.0.0.1", own_port), asyncio.timeout(20):
         await looking
 
     assert given[-1] == b"200 OK"
     assert len(given) == 3
 
 
-async def test_a_server_that_ends_before_it_answers_is_told_with_its_last_words() -> None:
+async def test_a_server_that_ends_before_it_answers_is_told_with_its_last_words(own_port: int) -> None:
     command = (sys.executable, "-c", "raise SystemExit('no such setting')")
 
     with pytest.raises(NoStart, match="no such setting"):
-        await measure(Start(command, {}, free_port(), {"live": "/health/live"}))
+        await measure(Start(command, {}, own_port, {"live": "/health/live"}))
 
 
 def test_a_log_that_does_not_tell_gives_no_phases() -> None:

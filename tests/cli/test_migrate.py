@@ -19,7 +19,6 @@ from app.cli.migrate import migrate
 from app.core.database import metadata
 from app.core.migrations import read_history
 from app.core.settings import PROJECT_ROOT, Environment, Settings
-from app.embedded.ports import free_port
 from app.terminal.context import CliContext
 from tests.harness.settings import TestSettings
 from tests.migrations.conftest import AddRevision, add_revision, empty, events, folder, migrated
@@ -118,8 +117,8 @@ def test_a_mistake_in_the_command(
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "check"])
-def test_a_database_that_is_away_ends_with_3(run: Run, migrated: TestSettings, command: str) -> None:
-    nowhere = ("database.host=127.0.0.1", f"database.port={free_port()}", "database.start_timeout=0.1")
+def test_a_database_that_is_away_ends_with_3(run: Run, migrated: TestSettings, command: str, own_port: int) -> None:
+    nowhere = ("database.host=127.0.0.1", f"database.port={own_port}", "database.start_timeout=0.1")
 
     ended = run(migrated(*nowhere), command)
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from app.core.settings import PROJECT_ROOT
-from app.embedded.ports import free_port
 from tests.cli.test_worker import WITHIN, Typed, typed
+from tests.harness.ports import reserved_port
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
@@ -54,16 +54,16 @@ SESSION = {"Cookie": "__Host-session=" + 43 * "A"}
 @asynccontextmanager
 async def started(settings: TestSettings, role: str) -> AsyncIterator[tuple[Typed, httpx.AsyncClient]]:
     """A process that tells on stderr what it imports, between the lines of its log."""
-    port = free_port()
     env = {"PYTHONPROFILEIMPORTTIME": "1", "APP_DATABASE__MIGRATE_AT_START": "true"}
-    async with (
-        typed(settings, role, "--port", str(port), **env) as process,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN) as http,
-    ):
-        await eventually(lambda: LISTENING in process.text, within=WITHIN)
-        yield process, http
-        process.process.send_signal(signal.SIGTERM)
-        assert await process.ended() == 0
+    with reserved_port() as port:
+        async with (
+            typed(settings, role, "--port", str(port), **env) as process,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN) as http,
+        ):
+            await eventually(lambda: LISTENING in process.text, within=WITHIN)
+            yield process, http
+            process.process.send_signal(signal.SIGTERM)
+            assert await process.ended() == 0
 
 
 @pytest.mark.engines

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from app.core.database import Database
 from app.core.queue import Queue
 from app.core.settings import PROJECT_ROOT
-from app.embedded.ports import free_port
 from app.features.queue.tasks import SWEEP_OUTBOX
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -71,21 +70,20 @@ async def health(settings: TestSettings, port: int) -> tuple[int, str]:
 
 
 async def test_a_worker_typed_by_hand_works_tells_its_health_and_ends_with_ctrl_c(
-    settings: TestSettings, queue: Queue, db: Database
+    settings: TestSettings, queue: Queue, db: Database, own_port: int
 ) -> None:
-    port = free_port()
-    async with typed(settings, "worker", "--port", str(port)) as worker:
+    async with typed(settings, "worker", "--port", str(own_port)) as worker:
         async with db.transaction():
             await queue.enqueue(SWEEP_OUTBOX, SWEEP_OUTBOX.payload())
         await eventually(lambda: db.fetch_val(DONE), within=WITHIN)
         await eventually(lambda: "server_listening" in worker.text, within=WITHIN)
-        well = await health(settings, port)
+        well = await health(settings, own_port)
 
         worker.process.send_signal(signal.SIGINT)
         code = await worker.ended()
-    gone = await health(settings, port)
+    gone = await health(settings, own_port)
 
-    assert well == (0, f"http://127.0.0.1:{port}/health/ready: ready\n")
+    assert well == (0, f"http://127.0.0.1:{own_port}/health/ready: ready\n")
     assert code == 0
     assert "worker_stopped" in worker.text
     assert gone[0] == 1

@@ -24,7 +24,6 @@ from app.core.tracing import extract, inject
 from app.core.tracing.carrier import extract as extract_headers
 from app.core.tracing.export import QUIET, Reporting
 from app.core.tracing.tracing import BATCH, QUEUE, Tracing
-from app.embedded.ports import free_port
 from app.features import health
 from app.server.app import create_app
 from app.web.tracing import Traces
@@ -119,9 +118,9 @@ def _spans(count: int) -> list[ReadableSpan]:
     return [span for span in spans if isinstance(span, ReadableSpan)]
 
 
-def test_losses_are_told_once_a_minute_and_all_of_them(clock: FakeClock) -> None:
+def test_losses_are_told_once_a_minute_and_all_of_them(clock: FakeClock, own_port: int) -> None:
     metrics = Metrics()
-    exporter = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.1)
+    exporter = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{own_port}/v1/traces", timeout=0.1)
     reporting = Reporting(exporter, metrics.spans, clock=clock)
     try:
         with structlog.testing.capture_logs() as logs:

@@ -178,9 +178,9 @@ async def test_a_server_that_is_gone_is_told_apart_from_one_that_refuses(
 
 
 async def test_a_connection_that_was_open_comes_back_with_its_topics(
-    start: StartApp, opened: AsyncExitStack, tmp_path: Path
+    start: StartApp, opened: AsyncExitStack, tmp_path: Path, own_port: int
 ) -> None:
-    app = await start(ANYBODY, "websocket.reconnect_spread=0")
+    app = await start(ANYBODY, "websocket.reconnect_spread=0", f"server.port={own_port}")
     panel = await opened.enter_async_context(panel_of(app, tmp_path / "profile"))
     await panel.connect()
     await panel.subscribe("room:7")
@@ -189,7 +189,7 @@ async def test_a_connection_that_was_open_comes_back_with_its_topics(
     await app.wait(within=10)
     await panel.shows("state", "lost; trying again in")
 
-    again = await start(ANYBODY, f"server.port={urlsplit(app.url).port}")
+    again = await start(ANYBODY, f"server.port={own_port}")
 
     await panel.shows("state", "connected, not signed in")
 

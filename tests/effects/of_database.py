@@ -9,10 +9,10 @@ from app.core.lifecycle import Lifecycle
 from app.core.migrations import migrate_down, read_history
 from app.core.resources import open_resources
 from app.core.settings import Settings
-from app.embedded.ports import free_port
 from tests.effects.case import Trial, Values, shows
 from tests.effects.doorbell import SSL_REQUEST, Call, Doorbell, doorbell
 from tests.harness.databases import at
+from tests.harness.ports import kept_ports
 from tests.harness.settings import TestSettings
 
 ONE_TRY = "database.start_timeout=0"
@@ -49,7 +49,7 @@ async def the_database_that_lets_us_in(trial: Trial) -> str | type[DatabaseUnava
 
 
 def two_free_ports(_: TestSettings) -> Values:
-    return {str(port): port for port in (free_port(), free_port())}
+    return {str(port): port for port in kept_ports(2)}
 
 
 @shows("database.host", {"127.0.0.1": "127.0.0.1", "127.0.0.2": "127.0.0.2"})

@@ -19,9 +19,9 @@ from app.core.database import (
     open_database,
 )
 from app.core.database.driver import is_gone
-from app.embedded.ports import free_port
 from tests.core.running import running
 from tests.effects.case import Trial, limits, shows
+from tests.harness.ports import reserved_port
 from tests.harness.proxy import open_proxy
 from tests.harness.waiting import eventually
 
@@ -68,8 +68,8 @@ async def _silent_proxy(trial: Trial) -> AsyncIterator[tuple[str, str]]:
 
 @limits("database.start_timeout")
 async def the_start_tries_an_absent_server(trial: Trial) -> None:
-    with pytest.raises(DatabaseUnavailable, match="could not be reached"):
-        async with open_database(trial.settings(f"database.port={free_port()}").database):
+    with reserved_port() as port, pytest.raises(DatabaseUnavailable, match="could not be reached"):
+        async with open_database(trial.settings(f"database.port={port}").database):
             pass
 
 

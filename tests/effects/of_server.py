@@ -12,13 +12,13 @@ import psutil
 from quart import Blueprint
 
 from app.core.lifecycle import Lifecycle
-from app.embedded.ports import free_port
 from app.feature import Feature
 from app.features import health
 from app.server.app import create_app
 from app.web import PUBLIC, endpoint
 from tests.effects.case import Trial, Values, limits, shows
 from tests.effects.starting import Served, serving, started
+from tests.harness.ports import kept_ports
 from tests.harness.settings import TestSettings
 
 ANY_PORT = "server.port=0"
@@ -31,7 +31,7 @@ async def the_address_that_answers(trial: Trial) -> str:
 
 
 def two_free_ports(_: TestSettings) -> Values:
-    return {str(port): port for port in (free_port(), free_port())}
+    return {str(port): port for port in kept_ports(2)}
 
 
 @shows("server.port", two_free_ports)

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.core.settings import Settings
-from app.embedded.ports import free_port
 from app.features import metrics, welcome
 from tests.effects.case import Trial, Values, shows
 from tests.effects.starting import serving
+from tests.harness.ports import kept_ports
 from tests.harness.settings import TestSettings
 from tests.server.collector import collecting
 
@@ -23,7 +23,7 @@ TRACED = {"Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0
 
 
 def no_collector_and_two(_: TestSettings) -> Values:
-    return {"": None, **{f"http://127.0.0.1:{port}": port for port in (free_port(), free_port())}}
+    return {"": None, **{f"http://127.0.0.1:{port}": port for port in kept_ports(2)}}
 
 
 @shows("telemetry.otlp_endpoint", no_collector_and_two)

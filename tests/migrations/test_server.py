@@ -14,7 +14,6 @@ from app.core.migrations.scratch import scratch_database
 from app.embedded import PostgresServer, cluster, postgres, start_postgres
 from app.embedded.binaries import postgres_program
 from app.embedded.folder import Folder
-from app.embedded.ports import free_port
 from tests.harness.settings import TestSettings, make_settings
 from tests.migrations.conftest import NO_REDIS, Connect
 from tests.migrations.migrator import launch
@@ -75,8 +74,8 @@ def test_18_and_newer_are_taken(major: int) -> None:
     refuse_old_server(major)
 
 
-async def test_a_server_that_is_away(migrated: TestSettings) -> None:
-    away = migrated("database.host=127.0.0.1", f"database.port={free_port()}", "database.start_timeout=0.2")
+async def test_a_server_that_is_away(migrated: TestSettings, own_port: int) -> None:
+    away = migrated("database.host=127.0.0.1", f"database.port={own_port}", "database.start_timeout=0.2")
 
     with pytest.raises(DatabaseUnavailable, match=r"could not be reached within 0\.2 s"):
         await migrate_up(away.database)

@@ -13,7 +13,6 @@ import pytest
 
 from app.core.ids import new_id
 from app.core.tracing.tracing import SEND_TIMEOUT
-from app.embedded.ports import free_port
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
@@ -262,8 +261,8 @@ async def test_a_caller_that_sends_garbage_begins_a_trace_of_its_own(traced: Sta
 
 
 @pytest.mark.fault
-async def test_a_dead_collector_is_felt_by_nobody(traced: StartTraced) -> None:
-    collector = Collector(url=f"http://127.0.0.1:{free_port()}")
+async def test_a_dead_collector_is_felt_by_nobody(traced: StartTraced, own_port: int) -> None:
+    collector = Collector(url=f"http://127.0.0.1:{own_port}")
     app = await traced(collector, "server.shutdown_timeout=1")
 
     answers = await asyncio.gather(*(app.http.get("/traced/words/blue") for _ in range(100)))

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from app.core.settings import PROJECT_ROOT
-from app.embedded.ports import free_port
 from app.server.engine import MOST_DROPPED
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
+from tests.harness.ports import reserved_port
 from tests.harness.waiting import POLL, eventually
 from tests.web.uploads import PART, Upload
 
@@ -170,22 +170,22 @@ async def _nobody(http: httpx.AsyncClient) -> bool:
 @asynccontextmanager
 async def stock() -> AsyncIterator[tuple[str, int]]:
     """The stock stack: its address, and its process."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.server.stock_uploads", str(port)),
-        cwd=PROJECT_ROOT,
-        stderr=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with httpx.AsyncClient(base_url=url) as http:
-            await eventually(lambda: _nobody(http), within=30)
-        yield url, process.pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
+    with reserved_port() as port:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.server.stock_uploads", str(port)),
+            cwd=PROJECT_ROOT,
+            stderr=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            async with httpx.AsyncClient(base_url=url) as http:
+                await eventually(lambda: _nobody(http), within=30)
+            yield url, process.pid
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+            await process.wait()
 
 
 async def test_stock_takes_a_hundred_bodies_in() -> None:

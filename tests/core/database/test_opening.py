@@ -27,7 +27,6 @@ from app.core.database import (
 )
 from app.core.database.opening import refusal
 from app.core.settings.sections import Database as DatabaseSettings
-from app.embedded.ports import free_port
 from tests.harness.proxy import Proxy, open_proxy
 from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
@@ -42,16 +41,15 @@ async def opening_fails_with(settings: DatabaseSettings) -> tuple[Exception, flo
     return caught.value, time.monotonic() - started
 
 
-async def test_a_server_that_is_not_there_is_tried_until_the_limit(settings: TestSettings) -> None:
-    port = free_port()
-    chosen = settings("database.host=127.0.0.1", f"database.port={port}", "database.start_timeout=0.5").database
+async def test_a_server_that_is_not_there_is_tried_until_the_limit(settings: TestSettings, own_port: int) -> None:
+    chosen = settings("database.host=127.0.0.1", f"database.port={own_port}", "database.start_timeout=0.5").database
 
     with capture_logs() as logs:
         error, seconds = await opening_fails_with(chosen)
 
     assert type(error) is DatabaseUnavailable
     assert str(error).startswith(
-        f"PostgreSQL at 127.0.0.1:{port} (database {chosen.name!r}, user {chosen.user!r})"
+        f"PostgreSQL at 127.0.0.1:{own_port} (database {chosen.name!r}, user {chosen.user!r})"
         " could not be reached within 0.5 s: "
     )
     assert "refused" in str(error) or "Connect call failed" in str(error)

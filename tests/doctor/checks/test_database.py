@@ -12,7 +12,6 @@ from app.doctor.checks.database import database
 from app.doctor.checks.schema import schema
 from app.doctor.checks.skew import clock
 from app.embedded import PostgresServer, RedisServer
-from app.embedded.ports import free_port
 from tests.doctor.project import Project
 from tests.doctor.servers import Handler, postgres_of_old, postgres_refusing, saying, serving, silent
 from tests.harness.processes import stalled
@@ -45,13 +44,11 @@ async def test_nothing_there_is_no_trouble_until_somebody_asks_for_it(project: P
         assert finding.status is Status.WARNING
 
 
-async def test_nothing_where_the_settings_say(project: Project) -> None:
-    port = free_port()
-
-    finding = await visit(project, port)
+async def test_nothing_where_the_settings_say(project: Project, own_port: int) -> None:
+    finding = await visit(project, own_port)
 
     assert finding.status is Status.FAILED
-    assert finding.seen == f"nothing listens at 127.0.0.1:{port}"
+    assert finding.seen == f"nothing listens at 127.0.0.1:{own_port}"
     assert finding.remedy.splitlines()[0].startswith("app config show")
 
 

@@ -7,13 +7,12 @@ import socket
 import pytest
 
 from app.doctor import Status, examine
-from app.embedded.ports import free_port
 from tests.doctor.project import Project, can_be_typed
 from tests.harness.settings import SECRETS
 
 
 @pytest.fixture
-def image(project: Project) -> Project:
+def image(project: Project, own_port: int) -> Project:
     """What the Dockerfile copies, with the settings of production."""
     for name in ("Makefile", "compose.yaml"):
         (project.root / name).unlink()
@@ -21,7 +20,7 @@ def image(project: Project) -> Project:
         APP_ENV="production",
         DB_PASSWORD="made-up-for-tests",
         **SECRETS,
-        DB_PORT=str(free_port()),
+        DB_PORT=str(own_port),
         REDIS_URL="redis://127.0.0.1:1/0",
     )
     return project

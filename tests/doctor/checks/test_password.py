@@ -13,7 +13,6 @@ from app.doctor.checks.database import database
 from app.doctor.checks.password import password
 from app.doctor.checks.schema import schema
 from app.embedded import PostgresServer
-from app.embedded.ports import free_port
 from tests.doctor.project import Project
 
 SECRET = ".local/secrets/database_password"
@@ -80,13 +79,12 @@ async def test_foreign_server_is_not_asked_about_our_data(project: Project, own_
 
 
 @pytest.fixture
-def stack(open_project: Project) -> Iterator[Project]:
+def stack(open_project: Project, own_port: int) -> Iterator[Project]:
     """The stack's PostgreSQL with a volume of its own, made with the first password."""
     project = open_project.with_real_docker()
     project.write(SECRET, "first-password").chmod(0o644)
-    port = free_port()
-    name = f"doctor-{port}"
-    project.environ.update(COMPOSE_PROJECT_NAME=name, POSTGRES_PORT=str(port), APP_DATABASE__PORT=str(port))
+    port = str(own_port)
+    project.environ.update(COMPOSE_PROJECT_NAME=f"doctor-{port}", POSTGRES_PORT=port, APP_DATABASE__PORT=port)
     compose(project, "up", "--detach", "--wait", "postgres")
     yield project
     compose(project, "down", "--volumes", "--timeout", "0")

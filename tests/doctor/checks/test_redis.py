@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 from app.doctor import Status
 from app.doctor.checks.redis import redis
 from app.embedded import RedisServer
-from app.embedded.ports import free_port
 from tests.doctor.project import Project
 from tests.doctor.servers import redis_of_old, saying, serving, silent
 from tests.harness.waiting import eventually
@@ -42,8 +41,8 @@ async def test_wrong_password(project: Project, own_redis: RedisServer) -> None:
         assert finding.seen == f"Redis at redis://127.0.0.1:{own_redis.port}/0 refuses the password of redis.url"
 
 
-async def test_nothing_where_the_settings_say_is_a_warning(project: Project) -> None:
-    url = f"redis://127.0.0.1:{free_port()}/0"
+async def test_nothing_where_the_settings_say_is_a_warning(project: Project, own_port: int) -> None:
+    url = f"redis://127.0.0.1:{own_port}/0"
 
     finding = await project.finding(redis, f"redis.url={url}")
 
