@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -25,7 +26,10 @@ from tests.harness.settings import TestSettings
 from tests.harness.waiting import eventually
 
 WITHIN = 30.0  # seconds; a loaded machine, not a slow listener
-PID = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '% listener'"
+PID = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name
+ORDER BY backend_start DESC LIMIT 1
+"""
 
 
 @dataclass
@@ -46,14 +50,24 @@ class Hearing:
         return bool(re.search(rb"^plinth_tasks_listening 1\.0$", text, re.MULTILINE))
 
     async def backend(self) -> int:
-        pid = await eventually(lambda: self.db.fetch_val(PID), within=WITHIN)
+        pid = await eventually(lambda: listening(self.resources), within=WITHIN)
         assert isinstance(pid, int)
         return pid
 
 
+async def listening(resources: Resources) -> object:
+    """The backend of its listener, the newest one."""
+    return await resources.database.fetch_val(PID, {"name": f"{resources.settings.app.name} listener"})
+
+
+def named() -> str:
+    """Of its own: what an earlier test has left behind on a server is not taken for it."""
+    return f"app.name=ear-{uuid4().hex[:8]}"
+
+
 @asynccontextmanager
 async def hearing(settings: TestSettings, *overrides: str) -> AsyncIterator[Hearing]:
-    async with open_resources(settings(*overrides), Lifecycle()) as resources:
+    async with open_resources(settings(named(), *overrides), Lifecycle()) as resources:
         hints = Hints()
         hearing = Hearing(resources, Listener(resources, hints))
         hints.on_message(hearing.heard.append)
@@ -121,11 +135,11 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed(own_settings: TestS
 
 async def test_behind_a_transaction_pooler_it_says_so_once_and_leaves_it_to_polling(settings: TestSettings) -> None:
     with capture_logs() as logs:
-        async with open_resources(settings("database.pooler_mode=transaction"), Lifecycle()) as resources:
+        async with open_resources(settings(named(), "database.pooler_mode=transaction"), Lifecycle()) as resources:
             async with asyncio.timeout(WITHIN):
                 await Listener(resources, Hints()).run()
 
-            assert await resources.database.fetch_val(PID) is None
+            assert await listening(resources) is None
 
     (off,) = [line for line in logs if line["event"] == "listener_off"]
     assert "polling" in off["reason"]
