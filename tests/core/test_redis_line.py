@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import select
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from socket import socketpair
 from urllib.parse import urlsplit
 
 import pytest
+import uvloop
+from redis import Redis as StockRedis
 from redis.asyncio import Redis as Client
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisLost
 from redis.exceptions import RedisError, ResponseError
 
 from app.core.redis import bare_connection
-from app.core.redis_line import DEPTH, LineLost, Lines
+from app.core.redis_line import DEPTH, LineLost, Lines, Value
 from tests.harness.forgetting import is_forgotten
 from tests.harness.proxy import open_proxy
 from tests.harness.settings import TestSettings
@@ -155,18 +158,37 @@ async def test_what_was_silent_is_not_asked_again_and_whoever_waits_there_goes_o
     await lines.close()
 
 
-async def test_a_loop_that_is_late_itself_does_not_call_redis_silent(opened: Opened) -> None:
-    lines = Lines(opened, most=MOST, timeout=0.05)
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_loop_that_is_late_itself_does_not_call_redis_silent(
+    opened: Opened, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        answer = runner.run(answered_while_the_loop_is_held(opened))
+
+    assert answer == [b"list", b"word"]
+
+
+async def answered_while_the_loop_is_held(opened: Opened) -> Value:
+    """Held where a loop reads: asyncio reads once more before it looks at its timers, uvloop does not."""
+    loop = asyncio.get_running_loop()
+    lines = Lines(opened, most=MOST, timeout=0.5)
     await eventually(lambda: lines.run("PING"), within=20)  # opening one may take longer than that
+    answers = opened.connections[-1]._writer.get_extra_info("socket")  # type: ignore[union-attr]
+    held, holding = socketpair()
 
-    running = asyncio.create_task(lines.run("ECHO", "long there"))
-    await asyncio.sleep(0)  # it is sent
-    time.sleep(0.3)  # noqa: ASYNC251  (a handler that holds the loop, and long enough for Redis to answer)
-    socket = opened.connections[-1]._writer.get_extra_info("socket")  # type: ignore[union-attr]
-    assert select.select([socket], [], [], 20)[0]
+    def hold() -> None:
+        loop.remove_reader(held)
+        with StockRedis.from_url(opened.settings.url.reveal()) as client:
+            client.rpush("list", "word")
+        time.sleep(0.6)
+        assert select.select([answers], [], [], 20)[0]
 
-    assert await running == b"long there"
+    with held, holding:
+        loop.add_reader(held, hold)
+        holding.send(b"now")
+        answer = await lines.run("BLPOP", "list", 0)
     await lines.close()
+    return answer
 
 
 async def test_each_command_has_its_own_time_and_one_that_was_given_up_has_none(opened: Opened) -> None:
