@@ -137,9 +137,8 @@ async def test_a_taken_port_is_told_before_anything_is_started(project: Path) ->
     assert not (project / ".local" / "postgres").exists()
 
 
-async def test_postgres_takes_the_configured_port_where_it_is_free(project: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
+async def test_postgres_takes_the_configured_port_where_it_is_free(project: Path, own_port: int) -> None:
+    port = str(own_port)
     async with dev(project, "--port", "0", APP_DATABASE__PORT=port) as running:
         await running.banner()
         status = await asyncio.create_subprocess_exec(
@@ -197,9 +196,8 @@ async def test_another_terminal_pushes_to_who_is_connected(project: Path) -> Non
         assert kept == 0o600
 
 
-async def test_what_is_asked_for_is_done_by_the_worker_inside(project: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
+async def test_what_is_asked_for_is_done_by_the_worker_inside(project: Path, own_port: int) -> None:
+    port = str(own_port)
     async with dev(project, "--port", "0", APP_DATABASE__PORT=port) as running:
         await running.banner()
         asking = await asyncio.create_subprocess_exec(

@@ -13,7 +13,7 @@ import pytest
 
 from app.core.settings import PROJECT_ROOT
 from app.doctor import CHECKS, name_of
-from app.embedded.ports import free_port
+from tests.harness.ports import reserved_port
 
 pytestmark = pytest.mark.xdist_group("doctor-command")
 
@@ -33,7 +33,8 @@ def app_doctor(*options: str, **environ: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def healthy_run() -> subprocess.CompletedProcess[str]:
-    return app_doctor("--json", APP_SERVER__PORT=str(free_port()))
+    with reserved_port() as port:
+        return app_doctor("--json", APP_SERVER__PORT=str(port))
 
 
 def test_every_check_is_told_as_json(healthy_run: subprocess.CompletedProcess[str]) -> None:

@@ -8,7 +8,6 @@ import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -56,8 +55,10 @@ async def listens(client: Client, options: str = "{}") -> None:
         await eventually(partial(has_told, client, "ready", topic), within=20)
 
 
-def at_the_port_of(app: AppProcess) -> str:
-    return f"server.port={urlsplit(app.url).port}"
+@pytest.fixture
+def same_port(own_port: int) -> str:
+    """For a process and the one that comes in its place."""
+    return f"server.port={own_port}"
 
 
 async def test_what_any_process_pushes_arrives_under_a_strict_policy(start: StartApp, tmp_path: Path) -> None:
@@ -79,9 +80,9 @@ async def test_what_any_process_pushes_arrives_under_a_strict_policy(start: Star
 
 
 async def test_a_restart_is_waited_for_as_advised_and_only_what_was_missed_is_loaded_again(
-    start: StartApp, tmp_path: Path
+    start: StartApp, same_port: str, tmp_path: Path
 ) -> None:
-    app, other = await start(ANYBODY, "websocket.reconnect_spread=3"), await start()
+    app, other = await start(ANYBODY, same_port, "websocket.reconnect_spread=3"), await start()
 
     async with client_at(f"{app.url}/docs", tmp_path / "profile") as client:
         await listens(client, ALARMED)
@@ -95,7 +96,7 @@ async def test_a_restart_is_waited_for_as_advised_and_only_what_was_missed_is_lo
         await client.reaches("connecting", "open", "waiting", "connecting")
         waited = await client.moment(3) - await client.moment(2)
         assert await app.wait(within=20) == 0
-        await start(ANYBODY, at_the_port_of(app))
+        await start(ANYBODY, same_port)
         await eventually(partial(has_told, client, "own resync", ROOM), within=60)
         # What is pushed before that is missed, and told as a loss: the quiet room follows the other one.
         await eventually(partial(is_subscribed, client), within=10)
@@ -114,8 +115,8 @@ async def test_a_restart_is_waited_for_as_advised_and_only_what_was_missed_is_lo
     assert [line for line in told if line[0] == "resync"] == [["resync", ROOM]]
 
 
-async def test_a_process_that_is_killed_is_come_back_to(start: StartApp, tmp_path: Path) -> None:
-    app, other = await start(ANYBODY), await start()
+async def test_a_process_that_is_killed_is_come_back_to(start: StartApp, same_port: str, tmp_path: Path) -> None:
+    app, other = await start(ANYBODY, same_port), await start()
 
     async with client_at(f"{app.url}/docs", tmp_path / "profile") as client:
         await listens(client)
@@ -124,7 +125,7 @@ async def test_a_process_that_is_killed_is_come_back_to(start: StartApp, tmp_pat
         detail = await client.detail("waiting")
         await push(other, ROOM, "meanwhile")
         await app.wait(within=10)
-        await start(ANYBODY, at_the_port_of(app))
+        await start(ANYBODY, same_port)
         await eventually(partial(has_told, client, "own resync", ROOM), within=60)
         await eventually(partial(is_subscribed, client), within=10)
         delays = [detail["delay"] for state, detail in await client.told("state") if state == "waiting"]
@@ -135,8 +136,10 @@ async def test_a_process_that_is_killed_is_come_back_to(start: StartApp, tmp_pat
     assert resyncs == [[ROOM]]
 
 
-async def test_nothing_is_loaded_again_where_nothing_was_missed(start: StartApp, tmp_path: Path) -> None:
-    app, other = await start(ANYBODY), await start()
+async def test_nothing_is_loaded_again_where_nothing_was_missed(
+    start: StartApp, same_port: str, tmp_path: Path
+) -> None:
+    app, other = await start(ANYBODY, same_port), await start()
 
     async with client_at(f"{app.url}/docs", tmp_path / "profile") as client:
         await listens(client)
@@ -145,7 +148,7 @@ async def test_nothing_is_loaded_again_where_nothing_was_missed(start: StartApp,
         app.kill()
         await client.reaches("connecting", "open", "waiting")
         await app.wait(within=10)
-        await start(ANYBODY, at_the_port_of(app))
+        await start(ANYBODY, same_port)
         await eventually(partial(opened_times, client, 2), within=60)
         # What is pushed before that is missed, and told as a loss.
         await eventually(partial(is_subscribed, client), within=10)
