@@ -19,6 +19,7 @@ from app.embedded import PostgresServer, RedisServer, Stop, start_postgres
 from tests.harness.app_process import AppProcess
 from tests.harness.background import BackgroundLoop
 from tests.harness.fixtures import StartApp
+from tests.harness.ports import reserved_port
 from tests.harness.processes import client_backends, kill_family, stalled
 from tests.harness.services import PASSWORD
 from tests.harness.waiting import eventually
@@ -37,9 +38,11 @@ PATIENCE = 30.0  # for what has no bound of its own; a busy machine starves thes
 def own_postgres(tmp_path_factory: pytest.TempPathFactory, background: BackgroundLoop) -> Iterator[PostgresServer]:
     """Durable, unlike the kit's: what is acknowledged must outlive a crash of the server."""
     folder = tmp_path_factory.mktemp("durable") / "postgres"
-    server = background.call(start_postgres(folder, user="plinth", password=PASSWORD, database="plinth"))
-    yield server
-    background.call(server.stop())
+    with reserved_port() as port:
+        start = start_postgres(folder, port=port, user="plinth", password=PASSWORD, database="plinth")
+        server = background.call(start)
+        yield server
+        background.call(server.stop())
 
 
 @pytest.fixture
