@@ -21,6 +21,7 @@ from tests.hostile import connections, headers, json_bodies, lengths, request_li
 from tests.hostile.case import Case
 from tests.hostile.on_uvicorn import STRICTER, as_uvicorn_answers
 from tests.hostile.wire import Answer, Outcome, play
+from tests.server.at_rest import at_rest
 
 TABLES = (request_lines, headers, targets, lengths, json_bodies, connections, upgrades)
 KINDS = {(kind.code, kind.status) for kind in CATALOGUE}
@@ -56,8 +57,8 @@ async def test_every_case_gets_its_answer_and_the_server_lives(
         "rate_limit.enabled=false",
         f"server.event_loop={loop}",
     )
-    await eventually(lambda: app.events("realtime_connected"), within=5)  # which takes two tasks
-    before = await _held(app)
+    await eventually(lambda: app.events("realtime_connected"), within=20)  # which takes two tasks
+    before = await at_rest(lambda: _held(app))
     began = asyncio.get_running_loop().time()
 
     outcomes = await play(address_of(app.url), corpus(engine))

@@ -21,6 +21,7 @@ from tests.harness.engines import ENGINES_AND_LOOPS
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
 from tests.server import stock_sockets
+from tests.server.at_rest import at_rest
 from tests.server.lost_host import Host, NoNamespaces, other_host
 from tests.server.socket_peers import leave, open_peers
 from tests.server.starved import watch_starved
@@ -28,7 +29,6 @@ from tests.server.starved import watch_starved
 INTERVAL, TIMEOUT = 1.0, 3.0
 WATCHED = (f"websocket.heartbeat_interval={INTERVAL}", f"websocket.heartbeat_timeout={TIMEOUT}")
 PEERS = 10
-STILL = 10  # looks in a row, a hundredth of a second apart, that see the same
 
 
 @pytest.fixture
@@ -100,14 +100,7 @@ async def held_by(app: AppProcess) -> dict[str, Any]:
 
 async def held_at_rest(app: AppProcess) -> dict[str, Any]:
     """What it holds once nothing comes or goes: what a socket's beginning needs for a moment is not counted."""
-    held: list[dict[str, Any]] = []
-
-    async def is_quiet() -> bool:
-        held.append(await held_by(app))
-        return len(held) >= STILL and all(each == held[-1] for each in held[-STILL:])
-
-    await eventually(is_quiet, within=10)
-    return held[-1]
+    return await at_rest(lambda: held_by(app))
 
 
 async def nothing_left(app: AppProcess, before: dict[str, Any]) -> None:

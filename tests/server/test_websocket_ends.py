@@ -13,6 +13,7 @@ from app.core.errors import ServiceUnavailable
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
+from tests.server.at_rest import files_at_rest
 from tests.server.raw_socket import CLOSE, HEAD, PING, PONG, TEXT, End, frame, goodbye, raw_socket
 from tests.server.stock_frames import stock_server
 
@@ -110,13 +111,15 @@ async def test_a_goodbye_reaches_a_peer_that_is_still_sending(app_process: Start
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_a_peer_that_reads_nothing_is_dropped_with_its_handler(app_process: StartApp, loop: str) -> None:
     app = await app_process("websocket.send_timeout=1", f"server.event_loop={loop}", module=ROUTES)
-    before = psutil.Process(app.pid).num_fds()
+    await eventually(lambda: app.events("realtime_connected"), within=20)
+    assert (await _inside(app))["handlers"] == 0  # over a connection that stays open from here on
+    before = await files_at_rest(app)
 
     async with raw_socket(app.url, "/test/push", limit=1024) as socket:
         await eventually(lambda: socket.reader._buffer, within=5)  # type: ignore[attr-defined]
         assert (await _inside(app))["handlers"] == 1
         await eventually(lambda: _is_alone(app), within=5)
-        await eventually(lambda: psutil.Process(app.pid).num_fds() <= before + 1, within=5)  # ours, to ask with
+        await eventually(lambda: psutil.Process(app.pid).num_fds() <= before, within=5)
 
 
 @pytest.mark.engines

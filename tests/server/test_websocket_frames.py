@@ -13,6 +13,7 @@ import pytest
 from tests.harness.app_process import AppProcess
 from tests.harness.fixtures import StartApp
 from tests.harness.waiting import eventually
+from tests.server.at_rest import at_rest
 from tests.server.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, End, frame, goodbye, raw_socket
 from tests.server.stock_frames import stock_server
 
@@ -114,7 +115,7 @@ async def test_every_case_is_closed_with_its_code_and_costs_the_others_nothing(
     async with _bystander(app) as is_served:
         assert await is_served()
         await eventually(lambda: app.events("realtime_connected"), within=5)  # which takes two tasks
-        before = await _inside(app)
+        before = await at_rest(lambda: _holds(app))
 
         ends = {name: await _play(app.url, _told(name), sent) for name, (sent, _) in CASES.items()}
 
@@ -123,13 +124,18 @@ async def test_every_case_is_closed_with_its_code_and_costs_the_others_nothing(
         for name, (_, code) in CASES.items():
             assert (await _inside(app, name))["told"] == {"end": "cancelled", "code": code or 1005}, name
         assert await is_served()
-        await eventually(lambda: _is_as(app, before), within=SOON)
+        await eventually(lambda: _holds_only(app, before), within=SOON)
     assert app.events("panic") == []
 
 
-async def _is_as(app: AppProcess, before: dict[str, Any]) -> bool:
-    now = await _inside(app)
-    return (now["tasks"], now["handlers"]) == (before["tasks"], before["handlers"])
+async def _holds(app: AppProcess) -> tuple[int, int]:
+    """Its tasks, and the handlers of sockets."""
+    inside = await _inside(app)
+    return inside["tasks"], inside["handlers"]
+
+
+async def _holds_only(app: AppProcess, before: tuple[int, int]) -> bool:
+    return await _holds(app) == before
 
 
 async def test_control_the_stock_stack_says_nothing_of_most_of_them() -> None:
