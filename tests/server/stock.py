@@ -1,4 +1,7 @@
-"""The stock stack, for controls: what our stop is measured against. `python -m tests.server.stock PORT WORKERS`."""
+"""The stock stack, for controls: what our stop is measured against.
+
+`python -m tests.server.stock PORT WORKERS GRACE`; the last one is in seconds.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ async def live() -> dict[str, str]:
 
 @app.get("/test/slow")
 async def slow() -> dict[str, float]:
-    await asyncio.sleep(1)
-    return {"slept": 1.0}
+    await asyncio.sleep(30)  # longer than a busy machine may take from a signal to what becomes of this
+    return {"slept": 30.0}
 
 
 @app.websocket("/test/echo")
@@ -34,5 +37,5 @@ if __name__ == "__main__":
     config.application_path = "tests.server.stock:app"
     config.bind = [f"127.0.0.1:{sys.argv[1]}"]
     config.workers = int(sys.argv[2])
-    config.graceful_timeout = 2
+    config.graceful_timeout = float(sys.argv[3])
     sys.exit(run(config))

@@ -21,12 +21,12 @@ from tests.server.load import Load
 
 
 @asynccontextmanager
-async def _stock(*, workers: int) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+async def _stock(*, workers: int, grace: float) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.server.stock", str(port), str(workers)),
+        *(sys.executable, "-m", "tests.server.stock", str(port), str(workers), str(grace)),
         cwd=PROJECT_ROOT,
         stderr=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -48,7 +48,8 @@ async def _stock(*, workers: int) -> AsyncIterator[tuple[str, asyncio.subprocess
 
 
 async def test_stock_workers_cut_a_running_request() -> None:
-    async with _stock(workers=2) as (url, process), httpx.AsyncClient(base_url=url) as client:
+    # A grace in which it would come to its end.
+    async with _stock(workers=2, grace=60) as (url, process), httpx.AsyncClient(base_url=url, timeout=60) as client:
         running = asyncio.create_task(client.get("/test/slow"))
         load = Load(url, rate=100, keep_alive=0)
         loading = asyncio.create_task(load.run())
@@ -63,7 +64,7 @@ async def test_stock_workers_cut_a_running_request() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Hypercorn's fault of Python 3.12 and later")
 async def test_stock_never_ends_with_an_open_websocket() -> None:
-    async with _stock(workers=0) as (url, process):
+    async with _stock(workers=0, grace=2) as (url, process):
         async with websockets.connect(url.replace("http", "ws") + "/test/echo") as client:
             await client.send("hello")
             assert await client.recv() == "hello"
