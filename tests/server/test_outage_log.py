@@ -34,6 +34,7 @@ async def test_a_request_in_an_outage_is_two_short_lines(
             "database.sslmode=disable",
             "rate_limit.enabled=false",
             "redis.health_interval=300",  # a request is to notice, not a probe that comes just then
+            "redis.timeout=30",  # nor a busy machine: who is cut off is told so at once
             module="tests.server.marked_routes",
         )
         assert (await app.http.get(f"/marked/one/services/{service}")).status_code == 200
