@@ -60,6 +60,7 @@ def _told_after(peers: list[Peer], began: float) -> float:
     return max(peer.closed.at for peer in peers if peer.closed) - began
 
 
+@pytest.mark.alone
 async def test_a_thousand_sockets_hear_1012_in_time_whatever_a_few_do(
     app_process: StartApp, loop: str, figure: Callable[[str], None]
 ) -> None:
