@@ -7,9 +7,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from tests.e2e.project import ROOT
+from tests.harness.ports import kept_ports, reserved_port
 from tests.harness.processes import alive, family, kill_family
 from tests.harness.waiting import eventually
 
@@ -47,7 +47,7 @@ def readme_commands() -> list[str]:
 class Clone:
     """A copy of what git tracks here, with nothing of the developer's own, and a shell to type into."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int, database_port: int) -> None:
         tracked = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -60,7 +60,7 @@ class Clone:
             if (ROOT / name).exists():
                 shutil.copy2(ROOT / name, folder / name)
         self.folder = folder
-        self.port, database_port = free_ports(2)
+        self.port = port
         # Also what an outer `make test VENV=...` hands down to every make below it.
         ours = ("TEST_", "PLINTH_", "PYTEST_", "APP_", "MAKE", "MFLAGS", "VENV", "PYTHON")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -85,17 +85,10 @@ class Clone:
         )
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    return Clone(tmp_path_factory.mktemp("clone"))
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    with reserved_port() as port, reserved_port() as database_port:
+        yield Clone(tmp_path_factory.mktemp("clone"), port, database_port)
 
 
 async def test_the_commands_do_what_readme_says(clone: Clone) -> None:
@@ -117,7 +110,7 @@ async def test_the_commands_do_what_readme_says(clone: Clone) -> None:
 
 @pytest.mark.docker
 async def test_the_container_commands_do_what_readme_says(clone: Clone) -> None:
-    ports = dict(zip(("PLINTH_PORT", "POSTGRES_PORT", "REDIS_PORT"), map(str, free_ports(3)), strict=True))
+    ports = dict(zip(("PLINTH_PORT", "POSTGRES_PORT", "REDIS_PORT"), map(str, kept_ports(3)), strict=True))
     own = {**ports, "COMPOSE_PROJECT_NAME": f"plinth-readme-{os.getpid()}"}
     try:
         await type_(clone, "make up", **own)
