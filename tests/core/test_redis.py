@@ -31,7 +31,7 @@ def watcher() -> Watcher:
 
 @pytest.fixture
 async def redis(settings: TestSettings, watcher: Watcher) -> AsyncIterator[Redis]:
-    async with open_redis(settings("redis.timeout=1").redis, observer=watcher) as opened:
+    async with open_redis(settings("redis.timeout=30").redis, observer=watcher) as opened:
         yield opened
 
 

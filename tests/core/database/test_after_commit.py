@@ -213,7 +213,7 @@ class CommitCut:
 @pytest.fixture
 async def behind_proxy(own_settings: TestSettings, own_postgres: PostgresServer) -> AsyncIterator[CommitCut]:
     async with open_proxy("127.0.0.1", own_postgres.port) as proxy:
-        settings = own_settings(f"database.url={proxy.url(own_postgres.url)}", "database.command_timeout=1")
+        settings = own_settings(f"database.url={proxy.url(own_postgres.url)}")
         async with open_database(settings.database) as db:
             await create_tables(db)
             yield CommitCut(db, proxy)
