@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,35 +15,34 @@ import pytest
 import websockets
 
 from app.core.settings import PROJECT_ROOT
+from tests.harness.ports import reserved_port
 from tests.harness.waiting import eventually
 from tests.server.load import Load
 
 
 @asynccontextmanager
 async def _stock(*, workers: int, grace: float) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.server.stock", str(port), str(workers), str(grace)),
-        cwd=PROJECT_ROOT,
-        stderr=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with httpx.AsyncClient() as client:
+    with reserved_port() as port:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.server.stock", str(port), str(workers), str(grace)),
+            cwd=PROJECT_ROOT,
+            stderr=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            async with httpx.AsyncClient() as client:
 
-            async def serving() -> bool:
-                return (await client.get(f"{url}/health/live")).status_code == 200
+                async def serving() -> bool:
+                    return (await client.get(f"{url}/health/live")).status_code == 200
 
-            await eventually(serving, within=30)
-        yield url, process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with its workers
-        await process.wait()
+                await eventually(serving, within=30)
+            yield url, process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with its workers
+            await process.wait()
 
 
 async def test_stock_workers_cut_a_running_request() -> None:
