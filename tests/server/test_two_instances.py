@@ -98,7 +98,6 @@ async def freeze(server: RedisServer) -> float:
     return time.monotonic()
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(180 * TIMES)
 async def test_every_loss_is_announced_and_pushes_resume_in_time(
     apps: list[AppProcess], own_redis: RedisServer
