@@ -166,7 +166,7 @@ async def test_half_a_close_is_a_whole_one(app_process: StartApp, loop: str) -> 
 async def test_the_last_message_before_a_goodbye_is_still_handled(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
 
-    async with raw_socket(app.url, "/test/busy?name=busy&seconds=0.02") as socket:
+    async with raw_socket(app.url, "/test/busy?name=busy&seconds=0.2") as socket:
         socket.send(frame(TEXT, b"one"), frame(TEXT, b"two"), goodbye())
         end = await socket.end()
 
