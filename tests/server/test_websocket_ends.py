@@ -162,6 +162,7 @@ async def test_half_a_close_is_a_whole_one(app_process: StartApp, loop: str) -> 
     assert await _noted(app, "half") == {"end": "cancelled", "code": 1006}
 
 
+@pytest.mark.alone
 @pytest.mark.engines
 async def test_the_last_message_before_a_goodbye_is_still_handled(app_process: StartApp) -> None:
     app = await app_process(module=ROUTES)
