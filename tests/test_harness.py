@@ -221,6 +221,19 @@ def test_what_stays_on_one_worker_begins_first_and_the_longest_of_it_at_once() -
     assert ordered(items, order.longest_first) == ["c", "d", "a", "f", "b", "e"]
 
 
+def test_what_runs_alone_comes_after_the_others_that_may_be_long() -> None:
+    group, slow, alone = pytest.mark.xdist_group("one"), pytest.mark.timeout(300), pytest.mark.alone
+    items = [
+        Item("a", (group, slow)),
+        Item("b", (group, alone)),
+        Item("c", (pytest.mark.xdist_group("another"),)),
+        Item("d", (alone,)),
+        Item("e"),
+    ]
+
+    assert ordered(items, order.longest_first) == ["c", "a", "b", "e", "d"]
+
+
 async def test_folders_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
     dead, living = tmp_path / f"{PREFIX}dead", tmp_path / f"{PREFIX}living"
     (dead / "postgres").mkdir(parents=True)

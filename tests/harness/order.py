@@ -39,11 +39,13 @@ def keep_together(items: list[pytest.Item]) -> None:
 
 def longest_first(items: list[pytest.Item]) -> None:
     """Begin with what stays on one worker, and first of all with what needs the most time: begun last, it would be
-    waited for alone."""
+    waited for by everybody. What runs alone comes later, as all others wait meanwhile for the longest of them."""
     most: dict[str, float] = defaultdict(float)
+    alone: dict[str, bool] = defaultdict(bool)
     for item in items:
         most[_group(item)] = max(most[_group(item)], _own_limit(item))
-    items.sort(key=lambda item: (_group(item) == item.nodeid, -most[_group(item)]))
+        alone[_group(item)] |= runs_alone(item)
+    items.sort(key=lambda item: (_group(item) == item.nodeid, alone[_group(item)], -most[_group(item)]))
 
 
 def tell_xdist(items: list[pytest.Item]) -> None:
@@ -55,6 +57,10 @@ def tell_xdist(items: list[pytest.Item]) -> None:
     for item in items:
         if (group := _group(item)) != item.nodeid:
             item._id = NodeId.parse(f"{item.nodeid}@{group}")
+
+
+def runs_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 def _group(item: pytest.Item) -> str:

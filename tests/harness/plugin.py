@@ -155,7 +155,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     told = worker_input(item.config)
     if told is None:
         return (yield)
-    with Turns(Path(told[TOLD]["turns"])).take(alone=item.get_closest_marker("alone") is not None):
+    with Turns(Path(told[TOLD]["turns"])).take(alone=order.runs_alone(item)):
         return (yield)
 
 
