@@ -74,9 +74,8 @@ class Drain:
         goodbye, deadline = loop.time() + GOODBYE, loop.time() + self.timeout
         if not await self._until(lambda: not (self.app.requests or self.app.websockets), deadline):
             log.warning("requests_cut", count=self.app.cut_requests(), sockets=self.app.cut_websockets())
-            deadline = (
-                loop.time() + CLOSE_DEADLINE
-            )  # from now: a loop that comes late owes them their answer all the same
+            # From now on: a loop that comes late owes them their answer all the same.
+            deadline = loop.time() + CLOSE_DEADLINE
         await self._until(lambda: not self.connections.wires, goodbye)
         if not await self._until(lambda: not len(self.connections), deadline):
             log.warning("connections_dropped", count=self.connections.abort_all())
