@@ -11,7 +11,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from app.core.migrations import migrate_up
@@ -25,7 +24,7 @@ from bench.http.contestants import Place
 from bench.machine import installed, pinned
 from bench.measures import Measure, Round, progress, series_of, turns
 from bench.names import ENGINES, FASTAPI_ORM, LITESTAR
-from bench.startup_measures import EVENTS, MS, NoStart, Start, measure
+from bench.startup_measures import EVENTS, NoStart, Start, measure
 from bench.tables import shown
 from tests.harness.services import Way, open_services
 from tests.harness.settings import SECRETS, make_settings
@@ -34,7 +33,6 @@ PART = "startup"
 PEERS = (FASTAPI_ORM, LITESTAR)
 # What an image has and no more: where a library of the tests is installed, others find and load it.
 SHIPPED = PROJECT_ROOT / ".local" / "bench-shipped" / "bin" / "python"
-IMPORTS = "import app.cli.serve, app.bootstrap, app.server, app.server.on_{}.engine"
 
 LIVE = Measure("first 200 of /health/live", "live", "ms")
 READY = Measure("first 200 of /health/ready", "ready", "ms")
@@ -44,7 +42,6 @@ MEASURES = (
     READY,
     Measure("CPU until then", "cpu", "ms"),
     *(Measure(f"of it {phase}", phase, "ms") for phase in EVENTS.values()),
-    Measure("Python with our imports and nothing else", "imports", "ms"),
     RSS,
     Measure("its own of that (USS)", "uss", "MB"),
 )
@@ -74,17 +71,7 @@ async def round_of(name: str, database_url: str, redis_url: str) -> Round:
         place = Place(database_url, redis_url, Path(folder), free_port())
         if name not in ENGINES:
             return await measure(theirs(place, name))
-        found = await measure(ours(place, ENGINES[name]))
-        return {**found, "imports": await _imports(ENGINES[name])}
-
-
-async def _imports(engine: str) -> float:
-    """Milliseconds of a Python that imports all that a server imports, and ends."""
-    began = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(SHIPPED, "-c", IMPORTS.format(engine), cwd=PROJECT_ROOT)
-    if await process.wait():
-        raise RuntimeError("the imports of a server have failed")
-    return (time.perf_counter() - began) * MS
+        return await measure(ours(place, ENGINES[name]))
 
 
 async def compare(rounds: int) -> dict[str, list[Round]]:
