@@ -24,18 +24,6 @@ class Kill:
     pid: int
 
 
-@dataclass(frozen=True)
-class Outage:
-    """While PostgreSQL did not answer; both in seconds since 1970."""
-
-    began: float
-    ended: float
-
-    def within(self, since: float, until: float) -> float:
-        """How much of that time it took."""
-        return max(0.0, min(self.ended, until) - max(self.began, since))
-
-
 @dataclass
 class Faults:
     """Owns two workers; every `kill_every` seconds the one that has lived longer is killed."""
@@ -46,14 +34,10 @@ class Faults:
     kill_every: float = 2.0
     restart_every: float = 30.0
     kills: list[Kill] = field(default_factory=list)
-    restarts: list[Outage] = field(default_factory=list)
+    restarts: list[float] = field(default_factory=list)
     workers: list[AppProcess] = field(default_factory=list)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
     _enough: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def longest_outage(self) -> float:
-        return max((each.ended - each.began for each in self.restarts), default=0.0)
 
     async def start_worker(self) -> AppProcess:
         launching = launch_app(self.settings, *self.options, module=FEATURE, role="work")
@@ -96,7 +80,7 @@ class Faults:
         """As in a crash of PostgreSQL: what is committed is there afterwards, and nothing else."""
         before, began = self.postgres.pid, time.time()
         await self.postgres.restart(Stop.IMMEDIATE)
-        self.restarts.append(Outage(began, time.time()))
+        self.restarts.append(time.time() - began)
         assert self.postgres.pid != before
         assert self.postgres.log_path.read_text(errors="replace").count(RECOVERED) >= len(self.restarts)
 
