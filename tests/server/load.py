@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from urllib.parse import urlsplit
 
+OUTCOMES = {b"200": "answered", b"503": "unavailable"}
+
 
 class Load:
     """`rate` requests a second: a share of them over keep-alive connections, the others over new ones.
@@ -21,6 +23,7 @@ class Load:
         self.head = f"GET {path} HTTP/1.1\r\nHost: test\r\n"
         self.keep_alive = keep_alive
         self.outcomes: Counter[str] = Counter()
+        self.cuts: list[str] = []  # what was seen of each
         self._stop = asyncio.Event()
 
     async def run(self) -> Counter[str]:
@@ -68,9 +71,16 @@ class Load:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
-        except (OSError, asyncio.IncompleteReadError, IndexError):
-            self.outcomes["cut"] += 1
+        except (OSError, asyncio.IncompleteReadError, IndexError) as error:
+            self._cut(f"{error!r} on {'a new' if last else 'an open'} connection")
             return False
         status = head.split(b" ")[1]
-        self.outcomes["answered" if status == b"200" else "unavailable" if status == b"503" else "cut"] += 1
+        if status not in OUTCOMES:
+            self._cut(repr(head))
+        else:
+            self.outcomes[OUTCOMES[status]] += 1
         return b"connection: close" not in head
+
+    def _cut(self, how: str) -> None:
+        self.outcomes["cut"] += 1
+        self.cuts.append(how)

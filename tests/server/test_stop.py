@@ -26,6 +26,8 @@ async def _start(app_process: StartApp, loop: str, *overrides: str) -> AppProces
     return await app_process(f"server.event_loop={loop}", *overrides)
 
 
+# Whoever has connected has a second to ask before it is left, which a client that others keep from running may miss.
+@pytest.mark.alone
 async def test_under_load_no_request_is_cut(app_process: StartApp, loop: str) -> None:
     app = await _start(app_process, loop, "server.drain_delay=0.5", "server.shutdown_timeout=10")
     load = Load(app.url, rate=500)
@@ -41,7 +43,7 @@ async def test_under_load_no_request_is_cut(app_process: StartApp, loop: str) ->
     assert code == 0
     assert outcomes["answered"] > before, "the load went on while the server drained"
     assert outcomes["refused"] > 0, "the load outlived the server"
-    assert outcomes["cut"] == 0
+    assert (outcomes["cut"], load.cuts) == (0, [])
 
 
 async def test_readiness_turns_first_while_requests_are_still_taken(app_process: StartApp, loop: str) -> None:
